@@ -1,17 +1,17 @@
 """The error tree of `engine`: one class per decision a caller can take; facts are attributes.
 
-    EngineError
-    ├── PlanError                   the plan (or another input file) is wrong; lists every fault found
-    ├── NotFoundError               no execution, step, checkpoint or file goes by this name
-    ├── WrongStateError             the verb is not allowed in this state
-    ├── IllegalTransitionError      a state machine was asked for a move its table does not have (a bug)
-    ├── ExecutionLockedError        another live process works on this execution (retryable)
-    ├── ApplyConflictError          the user's files are no longer what the execution started from
-    ├── ApplyRefusedError           the difference has entries that are not applied without being named
-    ├── ApplyInterruptedError       an earlier apply was cut short and could not be finished or undone
-    ├── JournalCorruptError         the journal's file is damaged
-    ├── JournalVersionError         the journal was written by another version
-    └── EnvironmentUnfitError       this machine cannot do it (no engine, no image, no right)
+EngineError
+├── PlanError                   the plan (or another input file) is wrong; lists every fault found
+├── NotFoundError               no execution, step, checkpoint or file goes by this name
+├── WrongStateError             the verb is not allowed in this state
+├── IllegalTransitionError      a state machine was asked for a move its table does not have (a bug)
+├── ExecutionLockedError        another live process works on this execution (retryable)
+├── ApplyConflictError          the user's files are no longer what the execution started from
+├── ApplyRefusedError           the difference has entries that are not applied without being named
+├── ApplyInterruptedError       an earlier apply was cut short and could not be finished or undone
+├── JournalCorruptError         the journal's file is damaged
+├── JournalVersionError         the journal was written by another version
+└── EnvironmentUnfitError       this machine cannot do it (no engine, no image, no right)
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ class Fault:
     hint: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}:{self.column}: {self.key}: {self.message}" if self.key else (
-            f"{self.file}:{self.line}:{self.column}: {self.message}"
+        text = (
+            f"{self.file}:{self.line}:{self.column}: {self.key}: {self.message}"
+            if self.key
+            else (f"{self.file}:{self.line}:{self.column}: {self.message}")
         )
         return f"{text} ({self.hint})" if self.hint else text
 

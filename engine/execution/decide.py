@@ -1,0 +1,103 @@
+"""What comes next in an execution: pure functions over the plan and the steps' states.
+
+Steps run in plan order. A step whose `needs` names a step that did not succeed is skipped; under
+`on_failure: continue` the others go on and the execution ends `failed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.journal.records import CheckpointRecord, StepRecord
+from engine.journal.states import ExecutionState, StepState
+
+
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """Run the step with this index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkipStep:
+    """Do not run the step with this index; `reason` says why."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing is left to run; the execution ends in this state."""
+
+    state: ExecutionState
+    reason: str = ""
+
+
+Decision = RunStep | SkipStep | Finish
+
+_OPEN = frozenset({StepState.PENDING, StepState.ROLLED_BACK})
+_NOT_DONE = frozenset({StepState.FAILED, StepState.SKIPPED})
+
+
+def decide(needs: Sequence[Sequence[str]], steps: Sequence[StepRecord]) -> Decision:
+    """The next thing to do, given each step's `needs` (by index) and the steps' states."""
+    state_of = {step.id: step.state for step in steps}
+    for step in steps:
+        if step.state not in _OPEN:
+            continue
+        missing = [need for need in needs[step.index] if state_of.get(need) in _NOT_DONE]
+        if missing:
+            return SkipStep(step.index, f"it needs {', '.join(missing)}, which did not succeed")
+        return RunStep(step.index)
+    failed = [step for step in steps if step.state is StepState.FAILED]
+    if failed:
+        return Finish(ExecutionState.FAILED, failure_text(failed[0]))
+    return Finish(ExecutionState.COMPLETED)
+
+
+def failure_text(step: StepRecord) -> str:
+    """One sentence on why a step failed."""
+    why = step.detail or (f"exit code {step.exit_code}" if step.exit_code is not None else "failed")
+    return f"step {step.id} failed: {why}"
+
+
+def ancestry(checkpoints: Sequence[CheckpointRecord], checkpoint_id: str) -> list[CheckpointRecord]:
+    """The checkpoint and all below it, nearest first."""
+    by_id: Mapping[str, CheckpointRecord] = {record.id: record for record in checkpoints}
+    line: list[CheckpointRecord] = []
+    current: str | None = checkpoint_id
+    while current is not None:
+        record = by_id[current]
+        line.append(record)
+        current = record.parent
+    return line
+
+
+def undone_steps(steps: Sequence[StepRecord], checkpoints: Sequence[CheckpointRecord], target: str) -> list[StepRecord]:
+    """The succeeded steps whose effect is not part of checkpoint `target`."""
+    kept = {record.id for record in ancestry(checkpoints, target)}
+    return [step for step in steps if step.state is StepState.SUCCEEDED and step.checkpoint not in kept]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an execution is. elapsed_ms excludes paused time; estimate_ms is what is left, None when unknown."""
+
+    execution_id: str
+    state: ExecutionState
+    done: int
+    total: int
+    step_id: str | None
+    attempt: int
+    elapsed_ms: float
+    estimate_ms: float | None
+
+
+def estimate_left(elapsed_ms: float, done: int, total: int) -> float | None:
+    """Time left if the remaining steps take as long as the finished ones did on average."""
+    if done == 0 or total == 0:
+        return None
+    return elapsed_ms / done * (total - done)

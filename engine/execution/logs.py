@@ -1,0 +1,68 @@
+"""What attempts printed, masked, one file a stream: `logs/<execution>/<index>-<attempt>.<stream>`.
+
+At most the bytes that the sandbox kept (head and tail, with a marker between). Blocking.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sandbox.spec import Stream
+
+TAIL_BYTES: Final = 4096
+_NAME: Final = re.compile(r"(\d+)-(\d+)\.(stdout|stderr)")
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """One stream of one attempt."""
+
+    step_index: int
+    attempt: int
+    stream: Stream
+    path: Path
+
+
+class LogStore:
+    """The log files of all executions."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def write(self, execution_id: str, step_index: int, attempt: int, outputs: dict[Stream, bytes]) -> None:
+        """Keep what an attempt printed; empty streams leave no file."""
+        directory = self._directory / execution_id
+        for stream, data in outputs.items():
+            if not data:
+                continue
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = directory / f"{step_index}-{attempt}.{stream.value}"
+            temporary = path.with_suffix(path.suffix + ".part")
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+            temporary.rename(path)
+
+    def files(self, execution_id: str) -> Iterator[LogFile]:
+        """In order of step, attempt, stream."""
+        directory = self._directory / execution_id
+        if not directory.is_dir():
+            return
+        found = []
+        for path in directory.iterdir():
+            match = _NAME.fullmatch(path.name)
+            if match:
+                found.append(LogFile(int(match[1]), int(match[2]), Stream(match[3]), path))
+        yield from sorted(found, key=lambda log: (log.step_index, log.attempt, log.stream.value))
+
+    def remove(self, execution_id: str) -> None:
+        """Delete an execution's logs."""
+        directory = self._directory / execution_id
+        if directory.is_dir():
+            shutil.rmtree(directory)

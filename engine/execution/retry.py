@@ -1,0 +1,98 @@
+"""When a failed attempt is tried again, and after how long. The schedule is tenacity's.
+
+| outcome                                   | without `retry` and `flaky` | with `retry` or `flaky` |
+|-------------------------------------------|-----------------------------|-------------------------|
+| sandbox unavailable (not the code's fault) | tried again                 | tried again             |
+| command failed, check failed, limit hit    | final                       | tried again             |
+| step refused (path, policy, bad patch)     | final                       | final                   |
+| cancelled                                  | final                       | final                   |
+
+Every attempt starts from the same checkpoint in a fresh sandbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import TypeVar
+
+import tenacity
+
+T = TypeVar("T")
+
+
+class OutcomeClass(Enum):
+    """What kind of ending an attempt had, as far as trying again is concerned."""
+
+    SUCCEEDED = "succeeded"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """attempts: in all. Waits: initial, initial*factor, ... up to `maximum`, plus up to `jitter` at random.
+
+    on_failure: also try again what simply failed.
+    """
+
+    attempts: int = 3
+    initial: timedelta = timedelta(milliseconds=500)
+    factor: float = 2.0
+    maximum: timedelta = timedelta(seconds=8)
+    jitter: timedelta = timedelta(milliseconds=250)
+    on_failure: bool = False
+
+    def may_retry(self, outcome: OutcomeClass) -> bool:
+        """The table above."""
+        return outcome is OutcomeClass.UNAVAILABLE or (outcome is OutcomeClass.FAILED and self.on_failure)
+
+
+async def with_retry(
+    policy: RetryPolicy,
+    sleep: Callable[[timedelta], Awaitable[None]],
+    attempt: Callable[[int], Awaitable[T]],
+    classify: Callable[[T], OutcomeClass],
+    before_wait: Callable[[int, T, timedelta], Awaitable[None]],
+) -> T:
+    """Call `attempt(1)`, `attempt(2)`, ... until it may not or need not be tried again; the last result.
+
+    `before_wait(number of the attempt that failed, its result, wait)` is called before each wait, and
+    `sleep` waits; a cancelled execution makes it return early and its next attempt come back cancelled.
+    """
+
+    async def announce(state: tenacity.RetryCallState) -> None:
+        outcome, action = state.outcome, state.next_action
+        assert outcome is not None
+        assert action is not None
+        await before_wait(state.attempt_number, outcome.result(), timedelta(seconds=action.sleep))
+
+    async def sleep_seconds(seconds: float) -> None:
+        await sleep(timedelta(seconds=seconds))
+
+    retrying = tenacity.AsyncRetrying(
+        stop=tenacity.stop_after_attempt(policy.attempts),
+        wait=tenacity.wait_exponential(
+            multiplier=policy.initial.total_seconds(),
+            exp_base=policy.factor,
+            max=policy.maximum.total_seconds(),
+        )
+        + tenacity.wait_random(0, policy.jitter.total_seconds()),
+        retry=tenacity.retry_if_result(lambda result: policy.may_retry(classify(result))),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        before_sleep=announce,
+        sleep=sleep_seconds,
+    )
+    number = 0
+
+    async def numbered() -> T:
+        nonlocal number
+        number += 1
+        return await attempt(number)
+
+    result: T = await retrying(numbered)
+    return result

@@ -1,0 +1,83 @@
+"""RollbackService: the only code that moves a head backwards.
+
+A rollback is a row and some step states: its cost does not depend on the size of the workspace. What is above
+the new head stays in the store, reachable by its checkpoints, until gc.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.errors import NotFoundError
+from engine.events.types import EventKind
+from engine.execution.decide import undone_steps
+from engine.execution.writer import JournalWriter
+from engine.journal.journal import Transaction
+from engine.journal.records import CheckpointKind, CheckpointRecord, StepRecord
+from engine.journal.states import StepState
+
+
+class RollbackService:
+    """Moves heads; used by the driver on failure and by people through the engine."""
+
+    def __init__(self, writer: JournalWriter) -> None:
+        self._writer = writer
+
+    def target(self, execution_id: str, head: CheckpointRecord, to: str | None) -> CheckpointRecord:
+        """The checkpoint to go back to: `to`, or the one before `head`. Blocking.
+
+        Raises:
+          NotFoundError: no such checkpoint, none before the start, or it is a failed attempt's.
+        """
+        if to is None:
+            if head.parent is None:
+                raise NotFoundError("checkpoint before", head.id)
+            return self._writer.journal.checkpoint(execution_id, head.parent)
+        found = self._writer.journal.checkpoint(execution_id, to)
+        if found.kind is CheckpointKind.FAILED:
+            raise NotFoundError("checkpoint that can be a head", to)
+        return found
+
+    async def roll_back(
+        self,
+        execution_id: str,
+        steps: list[StepRecord],
+        target: CheckpointRecord,
+        reason: str,
+        *,
+        reopen: bool,
+    ) -> list[StepRecord]:
+        """Move the head to `target`; returns the steps as they are afterwards.
+
+        Steps whose effect is no longer below the head become `rolled_back`. With `reopen` (by hand) failed and
+        skipped steps become `pending` too, so that a resume runs them again.
+        Emits rollback-started and rollback-completed.
+        """
+        checkpoints = await self._writer.blocking(self._writer.journal.checkpoints, execution_id)
+        undone = {step.index for step in undone_steps(steps, checkpoints, target.id)}
+        reopened = {step.index for step in steps if reopen and step.state in (StepState.FAILED, StepState.SKIPPED)}
+
+        def change(tx: Transaction) -> None:
+            tx.emit(execution_id, EventKind.ROLLBACK_STARTED, None, to=target.id, name=target.name, reason=reason)
+            for index in undone:
+                tx.move_step(execution_id, index, StepState.ROLLED_BACK)
+            for index in reopened:
+                tx.move_step(execution_id, index, StepState.PENDING)
+            tx.set_execution(execution_id, head=target.id)
+            tx.emit(
+                execution_id,
+                EventKind.ROLLBACK_COMPLETED,
+                None,
+                head=target.id,
+                rolled_back=[step.id for step in steps if step.index in undone],
+            )
+
+        await self._writer.write(change)
+        return [
+            replace(step, state=StepState.ROLLED_BACK)
+            if step.index in undone
+            else replace(step, state=StepState.PENDING)
+            if step.index in reopened
+            else step
+            for step in steps
+        ]

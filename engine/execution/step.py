@@ -1,0 +1,294 @@
+"""Runs one attempt of one step: a fresh active layer, the step's action in it, then commit or discard.
+
+    prepare layer -> action (fresh sandbox) -> commit | remove -> checks asked for (over a view of the layer)
+
+A committed layer means nothing until the caller makes it a checkpoint; the layer of a failed attempt is
+committed too, so that it can be looked at, but the caller never makes it a head. A layer that turns out empty
+is removed: the attempt's layer is then its parent's. Nothing here writes
+to the journal.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from engine.clock import Clock
+from engine.execution.actions import ACTION_OF, LOOKS_ONLY
+from engine.execution.attempt import (
+    ActionResult,
+    AttemptContext,
+    AttemptOutcome,
+    ExecutionContext,
+    StepRefused,
+    StepServices,
+)
+from engine.execution.control import RunControl
+from engine.plan.model import Step, StepSettings
+from sandbox.errors import (
+    ImageNotFoundError,
+    ImageRefusedError,
+    PathRefusedError,
+    SandboxUnavailableError,
+    SpecRefusedError,
+    TreeRefusedError,
+)
+from sandbox.sandbox import OutputSink
+from sandbox.spec import ContainerLimits, ExecRequest, ExecResult, SandboxSpec, Verdict
+from sandbox.workspace.layer import LayerKey, LayerName, VolumeId
+
+
+def sandbox_spec(image_id: str, settings: StepSettings) -> SandboxSpec:
+    """The kind of container that a step with these settings needs."""
+    return SandboxSpec(
+        image_id=image_id,
+        limits=ContainerLimits(memory_bytes=settings.memory_bytes, cpus=settings.cpus, pids=settings.pids),
+        network=settings.network,
+        runtime=settings.runtime,
+    )
+
+
+class StepExecutor:
+    """Executes attempts; keeps nothing between them."""
+
+    def __init__(self, services: StepServices, clock: Clock) -> None:
+        self._services = services
+        self._clock = clock
+
+    async def execute(
+        self,
+        execution: ExecutionContext,
+        step: Step,
+        parent: LayerName | None,
+        volume: VolumeId,
+        control: RunControl,
+        on_output: OutputSink,
+    ) -> AttemptOutcome:
+        """One attempt of `step` from `parent`. Limits, failures and refusals are in the outcome.
+
+        Raises:
+          LayerError, MountError, HostDiskFullError: the store failed; nothing of the attempt is left.
+        """
+        started = self._clock.monotonic()
+        attempt = _Attempt(self._services, execution, step, parent, volume, control, on_output)
+        outcome = await attempt.run()
+        return replace(outcome, duration=timedelta(seconds=self._clock.monotonic() - started))
+
+
+class _Attempt:
+    """The state of one attempt while it runs."""
+
+    def __init__(
+        self,
+        services: StepServices,
+        execution: ExecutionContext,
+        step: Step,
+        parent: LayerName | None,
+        volume: VolumeId,
+        control: RunControl,
+        on_output: OutputSink,
+    ) -> None:
+        self._services = services
+        self._store = services.store
+        self._execution = execution
+        self._step = step
+        self._settings = execution.plan.settings_for(step)
+        self._spec = sandbox_spec(execution.image_id, self._settings)
+        self._parent = parent
+        self._volume = volume
+        self._control = control
+        self._on_output = on_output
+        self._key = LayerKey(f"a-{secrets.token_hex(12)}")
+
+    async def run(self) -> AttemptOutcome:
+        """Prepare, act, settle, check."""
+        writes = self._step.type not in LOOKS_ONLY
+        if writes:
+            await self._services.blocking(self._prepare)
+        try:
+            outcome = await self._act()
+            if writes:
+                outcome = await self._settle(outcome)
+        except BaseException:
+            if writes:
+                await self._services.blocking(self._discard)
+            raise
+        if outcome.ok and outcome.changed and self._settings.checks:
+            outcome = await self._guarded(lambda: self._post_check(outcome))
+        return outcome
+
+    def _prepare(self) -> None:
+        hide = self._execution.hide.mask(self._settings.hide)
+        self._store.prepare(self._key, self._parent, self._volume, hide)
+
+    async def _act(self) -> AttemptOutcome:
+        """Do the step."""
+        context = AttemptContext(
+            execution=self._execution,
+            step=self._step,
+            settings=self._settings,
+            spec=self._spec,
+            key=self._key,
+            parent=self._parent,
+            volume=self._volume,
+            store=self._store,
+            validation=self._services.validation,
+            blocking=self._services.blocking,
+            run=lambda request, sink=None: self._run(self._key, request, sink),
+            look=lambda request, sink=None: self._look(self._parent, request, sink),
+            on_output=self._on_output,
+        )
+
+        async def act() -> AttemptOutcome:
+            return outcome_of(await ACTION_OF[self._step.type](context), self._parent)
+
+        return await self._guarded(act)
+
+    async def _guarded(self, act: Callable[[], Awaitable[AttemptOutcome]]) -> AttemptOutcome:
+        """Translate every ending of `act` into an outcome."""
+        try:
+            outcome = await act()
+        except AttemptCancelled:
+            return AttemptOutcome(False, self._parent, False, detail="cancelled", cancelled=True)
+        except (StepRefused, PathRefusedError, SpecRefusedError, TreeRefusedError) as refusal:
+            return AttemptOutcome(False, self._parent, False, detail=str(refusal), refused=True)
+        except (ImageNotFoundError, ImageRefusedError) as refusal:
+            return self._unavailable(str(refusal), retryable=False)
+        except SandboxUnavailableError as error:
+            return self._unavailable(str(error), retryable=True)
+        if self._control.cancelled and not outcome.ok:
+            return replace(outcome, cancelled=True, detail="cancelled")
+        return outcome
+
+    def _unavailable(self, detail: str, *, retryable: bool) -> AttemptOutcome:
+        return AttemptOutcome(
+            ok=False,
+            layer=self._parent,
+            changed=False,
+            verdict=Verdict.SANDBOX_UNAVAILABLE,
+            detail=detail,
+            unavailable=retryable,
+            refused=not retryable,
+        )
+
+    async def _run(self, layer: LayerKey, request: ExecRequest, sink: OutputSink | None = None) -> ExecResult:
+        """One request in a fresh sandbox over `layer`."""
+        sandbox = await self._services.provider.claim(self._spec, layer)
+        try:
+            if not await self._control.admit(sandbox):
+                raise AttemptCancelled
+            return await sandbox.run(request, sink)
+        finally:
+            self._control.dismiss(sandbox)
+            await sandbox.close()
+
+    async def _look(self, layer: LayerName | None, request: ExecRequest, sink: OutputSink | None = None) -> ExecResult:
+        """One request in a fresh sandbox over a read-only view of `layer`."""
+        key = LayerKey(f"v-{secrets.token_hex(12)}")
+        await self._services.blocking(self._store.view, key, layer, self._volume)
+        try:
+            return await self._run(key, request, sink)
+        finally:
+            await self._services.blocking(self._store.remove, key)
+
+    async def _settle(self, outcome: AttemptOutcome) -> AttemptOutcome:
+        """Commit or discard the layer; a step that did not keep its layer leaves its parent's."""
+        keep = outcome.changed and not (outcome.cancelled or outcome.refused or outcome.unavailable)
+        if not keep:
+            await self._services.blocking(self._discard)
+            return replace(outcome, layer=self._parent, changed=False)
+        try:
+            committed = await self._services.blocking(self._commit)
+        except TreeRefusedError as refusal:
+            await self._services.blocking(self._discard)
+            return replace(outcome, ok=False, layer=self._parent, changed=False, refused=True, detail=str(refusal))
+        if committed is None:
+            return replace(outcome, layer=self._parent, changed=False)
+        return replace(outcome, layer=committed, changed=True)
+
+    def _commit(self) -> LayerName | None:
+        """Blocking. The committed layer's name, None when it was empty (and is removed)."""
+        name = LayerName(f"l-{secrets.token_hex(12)}")
+        layer = self._store.commit(self._key, name)
+        if layer.empty:
+            self._store.remove(name)
+            return None
+        return name
+
+    def _discard(self) -> None:
+        """Blocking. Throw the active layer away."""
+        self._store.unmount(self._key)
+        self._store.remove(self._key)
+
+    async def _post_check(self, outcome: AttemptOutcome) -> AttemptOutcome:
+        """The checks that the step or plan asks for, over a read-only view of what the step left."""
+        report = await self._services.validation.check(
+            checks=self._settings.checks,
+            run=lambda request: self._look(outcome.layer, request),
+            changed=None,
+            paths=None,
+            timeout=self._settings.timeout,
+        )
+        return replace(
+            outcome,
+            ok=report.ok,
+            detail=outcome.detail if report.ok else report.summary,
+            findings=(*outcome.findings, *(finding.to_json() for finding in report.findings)),
+        )
+
+
+class AttemptCancelled(Exception):
+    """The execution was cancelled before the sandbox could start."""
+
+
+def outcome_of(result: ActionResult, parent: LayerName | None) -> AttemptOutcome:
+    """What an action's result means for its attempt. Pure."""
+    ended = result.exec
+    detail = _detail(result.problems, ended)
+    if ended is None:
+        return AttemptOutcome(
+            ok=result.ok,
+            layer=parent,
+            changed=result.keep_layer,
+            detail=detail,
+            findings=result.findings,
+            tests=result.tests,
+        )
+    return AttemptOutcome(
+        ok=result.ok,
+        layer=parent,
+        changed=result.keep_layer,
+        exit_code=ended.exit_code,
+        verdict=ended.verdict,
+        detail=detail,
+        stdout=ended.stdout,
+        stderr=ended.stderr,
+        run_time=ended.run_time,
+        usage=ended.usage,
+        findings=result.findings,
+        tests=result.tests,
+        unavailable=ended.verdict is Verdict.SANDBOX_UNAVAILABLE,
+    )
+
+
+def _detail(problems: Sequence[str], ended: ExecResult | None) -> str:
+    if ended is not None and ended.verdict is not None:
+        return ended.detail or ended.verdict.value
+    if problems:
+        return "; ".join(problems)
+    if ended is not None and ended.exit_code:
+        return f"exit code {ended.exit_code}"
+    return ""
+
+
+def usage_json(outcome: AttemptOutcome) -> dict[str, Any]:
+    """What the attempt used, as JSON values."""
+    usage = outcome.usage
+    return {
+        "cpu_ms": None if usage.cpu_time is None else usage.cpu_time.total_seconds() * 1e3,
+        "memory_peak_bytes": usage.memory_peak_bytes,
+        "output_bytes": outcome.stdout.total_bytes + outcome.stderr.total_bytes,
+    }

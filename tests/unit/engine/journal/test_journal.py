@@ -1,0 +1,146 @@
+"""The journal's rows survive, its numbers have no gaps, its transactions are all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.clock import ManualClock
+from engine.errors import IllegalTransitionError, JournalCorruptError, JournalVersionError, NotFoundError
+from engine.events.types import EventKind
+from engine.journal.database import Database
+from engine.journal.journal import Journal
+from engine.journal.records import CheckpointKind, ExecutionRecord, StepRecord
+from engine.journal.states import ExecutionState, StepState
+from sandbox.workspace.layer import LayerName
+
+A, B = "a" * 32, "ab" + "c" * 30
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(tmp_path / "journal.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def journal(database: Database) -> Journal:
+    return Journal(database, ManualClock())
+
+
+def add(journal: Journal, execution_id: str, name: str = "plan") -> None:
+    record = ExecutionRecord(
+        id=execution_id,
+        name=name,
+        state=ExecutionState.IDLE,
+        plan_json="{}",
+        plan_digest="d",
+        workspace="/w",
+        workspace_dev=1,
+        workspace_inode=2,
+        start_ns=3,
+        create_time=ManualClock().now(),
+    )
+    with journal.transaction() as tx:
+        tx.add_execution(record, [StepRecord(execution_id, 0, "one", "command", findings=[{"rule": "x"}])])
+        tx.add_checkpoint(execution_id, "start", CheckpointKind.AUTOMATIC, None, None)
+
+
+def test_rows_come_back_as_they_were_written(journal: Journal) -> None:
+    add(journal, A)
+    with journal.transaction() as tx:
+        tx.move(A, ExecutionState.RUNNING)
+        tx.move_step(A, 0, StepState.RUNNING, attempts=1)
+        tx.move_step(A, 0, StepState.SUCCEEDED, exit_code=0, stdout_tail=b"\xff\x00", tests={"tests": 2})
+        tx.add_checkpoint(A, "one", CheckpointKind.AUTOMATIC, LayerName("l1"), "c0", "one")
+    step = journal.steps(A)[0]
+    assert (step.state, step.attempts, step.exit_code) == (StepState.SUCCEEDED, 1, 0)
+    assert step.stdout_tail == b"\xff\x00"
+    assert step.findings == [{"rule": "x"}]
+    assert step.tests == {"tests": 2}
+    assert [c.id for c in journal.checkpoints(A)] == ["c0", "c1"]
+    assert journal.checkpoint(A, "one").layer == "l1"
+    assert journal.execution(A).state is ExecutionState.RUNNING
+
+
+def test_event_numbers_have_no_gaps_even_after_a_failed_transaction(journal: Journal) -> None:
+    add(journal, A)
+    with journal.transaction() as tx:
+        tx.emit(A, EventKind.EXECUTION_STARTED)
+    with pytest.raises(RuntimeError), journal.transaction() as tx:
+        tx.emit(A, EventKind.STEP_STARTED, "one")
+        raise RuntimeError
+    with journal.transaction() as tx:
+        tx.emit(A, EventKind.STEP_STARTED, "one", attempt=1)
+    events = journal.events(A)
+    assert [event.sequence for event in events] == [1, 2]
+    assert events[1].data == {"attempt": 1}
+    assert [event.sequence for event in journal.events(A, after=1)] == [2]
+
+
+def test_a_failed_transaction_leaves_nothing(journal: Journal) -> None:
+    add(journal, A)
+    with pytest.raises(IllegalTransitionError), journal.transaction() as tx:
+        tx.set_execution(A, reason="half")
+        tx.move(A, ExecutionState.COMPLETED)
+    assert journal.execution(A).reason == ""
+
+
+def test_a_step_moves_only_as_the_table_says(journal: Journal) -> None:
+    add(journal, A)
+    with pytest.raises(IllegalTransitionError), journal.transaction() as tx:
+        tx.move_step(A, 0, StepState.SUCCEEDED)
+
+
+def test_find_takes_ids_prefixes_names_and_last(journal: Journal) -> None:
+    add(journal, A, "fix")
+    add(journal, B, "fix")
+    assert journal.find(A).id == A
+    assert journal.find("abc").id == B
+    assert journal.find("last").id == B
+    assert journal.find("fix").id == B
+    with pytest.raises(NotFoundError) as ambiguous:
+        journal.find("a")
+    assert set(ambiguous.value.near) == {A, B}
+    with pytest.raises(NotFoundError):
+        journal.find("../etc")
+
+
+def test_what_the_baseline_holds_is_never_overwritten(journal: Journal) -> None:
+    add(journal, A)
+    with journal.transaction() as tx:
+        tx.add_baseline(A, {b"x\xff": {"kind": "file"}})
+    with journal.transaction() as tx:
+        tx.add_baseline(A, {b"x\xff": None, b"y": None})
+    assert journal.baseline(A) == {b"x\xff": {"kind": "file"}, b"y": None}
+    assert journal.baseline_missing(A, [b"x\xff", b"z"]) == [b"z"]
+
+
+def test_rows_survive_reopening(tmp_path: Path) -> None:
+    first = Database(tmp_path / "j.db")
+    add(Journal(first, ManualClock()), A)
+    first.close()
+    second = Database(tmp_path / "j.db")
+    assert Journal(second, ManualClock()).execution(A).name == "plan"
+    second.close()
+
+
+def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    path.write_bytes(b"not a database at all, but long enough to have a header" * 40)
+    with pytest.raises(JournalCorruptError) as error:
+        Database(path)
+    assert "keep it" in error.value.advice
+    assert path.read_bytes().startswith(b"not a database")
+
+
+def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
+    database = Database(tmp_path / "j.db")
+    database.connection.execute("PRAGMA user_version=99")
+    database.close()
+    with pytest.raises(JournalVersionError) as error:
+        Database(tmp_path / "j.db")
+    assert error.value.found == 99
