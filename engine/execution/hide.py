@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Final
 
 import pathspec
 
+from sandbox.workspace.beneath import opened
 from sandbox.workspace.manifest import Entry, EntryKind, Manifest
-from sandbox.workspace.tree import open_root, walk
+from sandbox.workspace.tree import TreeLimits, walk
+
+_BASE_LIMITS: Final = TreeLimits(entries=10_000_000, depth=1000, file_bytes=1 << 62, total_bytes=1 << 62)
+"""The base is the user's own: only what would exhaust this process is refused."""
 
 
 class HiddenPaths:
@@ -38,17 +43,26 @@ class HiddenPaths:
     def _match(self, patterns: tuple[str, ...]) -> Manifest | None:
         spec = pathspec.GitIgnoreSpec.from_lines(patterns)
         hidden: list[bytes] = []
-        root = open_root(self._base)
-        try:
-            for found in walk(root):
-                text = os.fsdecode(found.path)
-                is_directory = stat.S_ISDIR(found.status.st_mode)
-                if hidden and found.path.startswith(hidden[-1] + b"/"):
+        directories: set[bytes] = set()
+        with opened(self._base) as root:
+            for found in walk(root, _BASE_LIMITS):
+                if _is_below(found.path, directories):
                     continue
+                text = os.fsdecode(found.path)
+                is_directory = stat.S_ISDIR(found.stat.st_mode)
                 if spec.match_file(text + "/" if is_directory else text):
                     hidden.append(found.path)
-        finally:
-            os.close(root)
+                    if is_directory:
+                        directories.add(found.path)
         if not hidden:
             return None
         return Manifest(Entry(path=path, kind=EntryKind.WHITEOUT) for path in hidden)
+
+
+def _is_below(path: bytes, directories: set[bytes]) -> bool:
+    """Whether one of the directories holds `path`, at any depth."""
+    while directories and b"/" in path:
+        path = path.rpartition(b"/")[0]
+        if path in directories:
+            return True
+    return False

@@ -103,6 +103,16 @@ class Transaction:
         self.events.append(event)
         return event
 
+    def delete_checkpoints(self, execution_id: str, numbers: Sequence[int]) -> None:
+        """Forget these nodes; steps that left them keep their outcome but name no checkpoint any more."""
+        for number in numbers:
+            self._connection.execute(
+                "DELETE FROM checkpoints WHERE execution_id=? AND number=?", (execution_id, number)
+            )
+            self._connection.execute(
+                "UPDATE steps SET checkpoint=NULL WHERE execution_id=? AND checkpoint=?", (execution_id, f"c{number}")
+            )
+
     def delete_execution(self, execution_id: str) -> None:
         self._connection.execute("DELETE FROM executions WHERE id=?", (execution_id,))
 

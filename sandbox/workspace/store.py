@@ -64,14 +64,31 @@ class LayerStore(Protocol):
         """
         ...
 
+    def volumes(self) -> list[VolumeId]:
+        """All volumes that have a row."""
+        ...
+
+    def disk_bytes(self, volume: VolumeId) -> int:
+        """What the volume costs on the host's disk now, open or not. Raises LayerNotFoundError."""
+        ...
+
+    def mask(self, volume: VolumeId) -> Manifest | None:
+        """The `hide` it was created with. Raises LayerNotFoundError."""
+        ...
+
     def volume_usage(self, volume: VolumeId) -> tuple[Usage, DiskLimit]:
         """What the open volume holds now, and its limit. Cheap (one statvfs) where the limit is hard."""
         ...
 
     # -- layers ----------------------------------------------------------------------------------
 
-    def prepare(self, key: LayerKey, parent: LayerName | None, volume: VolumeId) -> Layer:
+    def prepare(
+        self, key: LayerKey, parent: LayerName | None, volume: VolumeId, hide: Manifest | None = None
+    ) -> Layer:
         """Create the empty active layer `key` over `parent` (None: over the base) in the open `volume`.
+
+        `parent` may be in another open volume over the same base (a fork, or a step with a disk limit
+        of its own). `hide` replaces the volume's mask for this layer's mount.
 
         Raises:
           LayerExistsError: `key` is taken. LayerNotFoundError: no such parent or volume.
