@@ -1,0 +1,5 @@
+"""Plan files to typed, checked, immutable plans: pure data, no effects but reading the file.
+
+`engine.plan.parse` turns text into a `Plan`, `engine.plan.model` is the `Plan`, `engine.plan.schema` describes
+it for editors. Nothing in here runs anything or looks at a workspace.
+"""
