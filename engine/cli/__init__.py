@@ -1,0 +1,71 @@
+"""The `sandstone` command. `main` reads the arguments, finds the command's code, runs it, and turns whatever
+comes out into an exit code and a message. Importing this package imports nothing heavy: models, containers,
+terminals and the event loop are imported by the commands that use them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from engine.cli.arguments import Needs, parse
+from engine.cli.exits import Exit, UsageError, exit_of
+from engine.cli.failures import hint_of, message_of
+from engine.cli.output import Output, ReaderGone
+from engine.cli.parser import HelpAsked
+
+if TYPE_CHECKING:
+    import argparse
+
+    from engine.cli.session import Opener
+
+
+def main(arguments: Sequence[str] | None = None, opener: Opener | None = None) -> int:
+    """Run one command; returns its exit code. `opener` replaces `engine.app.open_application`."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        parsed = parse(given)
+    except HelpAsked as help_text:
+        return _guarded(lambda: _show_help(str(help_text)), Output())
+    except UsageError as error:
+        output = Output()
+        output.error(message_of(error), hint_of(error))
+        return exit_of(error)
+    output = Output(parsed.color, verbose=parsed.verbose)
+    return _guarded(lambda: _run(parsed, output, opener), output)
+
+
+def _show_help(text: str) -> Exit:
+    Output().result(text)
+    return Exit.DONE
+
+
+def _run(parsed: argparse.Namespace, output: Output, opener: Opener | None) -> Exit:
+    module, function = parsed.code.split(":")
+    code = getattr(importlib.import_module(f"engine.cli.{module}"), function)
+    result: Exit
+    if parsed.needs is Needs.NOTHING:
+        result = code(parsed, output)
+        return result
+    from engine.cli.session import run_session
+
+    if opener is None:
+        from engine.app import open_application
+
+        opener = open_application
+    return run_session(code, parsed, output, opener)
+
+
+def _guarded(action: Callable[[], Exit], output: Output) -> int:
+    """The action's exit code, or that of the error that ended it, said on standard error."""
+    try:
+        return action()
+    except ReaderGone:
+        return Exit.DONE
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the outermost place: whatever it is, it is shown escaped
+        output.error(message_of(error), hint_of(error))
+        return exit_of(error)

@@ -1,0 +1,65 @@
+"""argparse as the `sandstone` command uses it: it returns or raises, never prints and never exits.
+
+Unknown commands and options are answered with the nearest known one. Long options are never abbreviated, so
+that a new option cannot change what an old script means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+from engine.cli.escape import one_line
+from engine.cli.exits import UsageError
+
+COMMAND_WIDTH: Final = 24
+
+
+class HelpAsked(Exception):
+    """`--help` was given; the message is the help text."""
+
+
+class Parser(argparse.ArgumentParser):
+    """One parser: of the whole command, or of one sub-command."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        kwargs.setdefault("formatter_class", _formatter)
+        super().__init__(*args, **kwargs)
+
+    def print_help(self, file: Any = None) -> NoReturn:
+        """Raises HelpAsked."""
+        raise HelpAsked(self.format_help().rstrip("\n"))
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UsageError with the parser's usage as the hint."""
+        raise UsageError(one_line(message), f"see: {self.prog} --help")
+
+    def option_names(self) -> list[str]:
+        """Every option this parser knows."""
+        return list(self._option_string_actions)
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=COMMAND_WIDTH, width=100)
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """A hint that names the nearest known words, or nothing."""
+    near = difflib.get_close_matches(word, known, 3, 0.6)
+    return f"did you mean {' or '.join(near)}?" if near else ""
+
+
+def first_word(arguments: Sequence[str], value_options: Sequence[str]) -> str | None:
+    """The first argument that is no option and no value of one of `value_options`: the command asked for."""
+    skip = False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument in value_options:
+            skip = True
+        elif not argument.startswith("-"):
+            return argument
+    return None
