@@ -25,7 +25,7 @@ class OutputSink(Protocol):
     Called on the event loop; must return at once (copy into a bounded buffer). It sees secrets.
     """
 
-    def __call__(self, stream: Stream, chunk: bytes) -> None: ...
+    def __call__(self, stream: Stream, chunk: bytes, /) -> None: ...
 
 
 class Sandbox(Protocol):

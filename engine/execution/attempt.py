@@ -46,7 +46,10 @@ class HideRules(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
-    """What all attempts of one execution share. `secrets` holds the values of the plan's secrets."""
+    """What all attempts of one execution share.
+
+    secrets: the values of the plan's secrets. owner: uid and gid of the workspace, which new files get.
+    """
 
     execution_id: str
     plan: Plan
@@ -54,6 +57,7 @@ class ExecutionContext:
     volume: VolumeId
     image_id: str
     hide: HideRules
+    owner: tuple[int, int]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 

@@ -57,15 +57,13 @@ def disk_limit(disk_bytes: int) -> DiskLimit:
 def retry_policy(settings: StepSettings) -> RetryPolicy:
     """The retry policy that a step's settings ask for."""
     asked = settings.retry
-    if asked is None:
-        return RetryPolicy(on_failure=settings.flaky)
     return RetryPolicy(
         attempts=asked.attempts,
         initial=asked.initial,
         factor=asked.factor,
         maximum=asked.max,
         jitter=asked.jitter,
-        on_failure=True,
+        on_failure=settings.retry_failures,
     )
 
 
@@ -160,7 +158,7 @@ class Driver:
 
     async def _volume(self, run: Run, index: int, settings: StepSettings) -> VolumeId:
         """The execution's volume, or one of its own for a step with another disk limit."""
-        if settings.disk_bytes == run.context.plan.sandbox.disk_bytes:
+        if settings.disk_bytes == run.context.plan.sandbox.disk:
             return run.context.volume
         volume = VolumeId(f"{run.context.volume}-{index}")
         limit = disk_limit(settings.disk_bytes)
@@ -288,8 +286,8 @@ class Driver:
             return True
         failed = next(step for step in run.steps if step.state is StepState.FAILED)
         if settings.on_failure is OnFailure.ROLLBACK:
-            to = settings.rollback_to or START
-            target = await self._writer.blocking(self._rollback.target, run.id, run.head, to)
+            find = self._rollback.start if settings.rollback_to is None else self._rollback.after_step
+            target = await self._writer.blocking(find, run.id, settings.rollback_to)
             await self._roll_back(run, target, failure_text(failed), reopen=False)
         left = [step.index for step in run.steps if step.state is StepState.PENDING]
         await self._skip(run, left, "the execution ended before it")

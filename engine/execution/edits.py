@@ -17,7 +17,7 @@ MAX_SHOWN_LINES: Final = 12
 MIN_SIMILARITY: Final = 0.5
 
 
-class EditRefused(Exception):  # noqa: N818 - the edit's answer is no
+class EditRefused(Exception):
     """The edit does not fit the text. The message says why and what is near."""
 
 
@@ -124,7 +124,8 @@ def _near_text(content: str, search: str) -> str:
 
 
 def _occurrences(content: str, search: str) -> list[int]:
-    found, position = [], content.find(search)
+    found: list[int] = []
+    position = content.find(search)
     while position >= 0 and len(found) < 6:
         found.append(content.count("\n", 0, position) + 1)
         position = content.find(search, position + len(search))

@@ -133,14 +133,21 @@ class ExecutionEngine:
         lock = await self._blocking(self._services.locks.acquire, execution_id)
         try:
             context = ExecutionContext(
-                execution_id, plan, root.path, VolumeId(execution_id), image_id, HiddenPaths(root.path), given
+                execution_id,
+                plan,
+                root.path,
+                VolumeId(execution_id),
+                image_id,
+                HiddenPaths(root.path),
+                root.owner,
+                given,
             )
             await self._blocking(self._create_volume, context)
             record = ExecutionRecord(
                 id=execution_id,
                 name=name or plan.name or execution_id[:12],
                 state=ExecutionState.IDLE,
-                plan_json=plan.model_dump_json(by_alias=True, exclude_none=True),
+                plan_json=plan.to_json(),
                 plan_digest=plan.digest,
                 workspace=os.fspath(root.path),
                 workspace_dev=root.device,
@@ -198,6 +205,7 @@ class ExecutionEngine:
             given = self._checked_secrets(plan, secrets or {})
             await self._blocking(self._services.store.open_volume, VolumeId(execution_id))
             workspace = Path(record.workspace)
+            root = await self._blocking(_workspace_root, workspace)
             context = ExecutionContext(
                 execution_id,
                 plan,
@@ -205,6 +213,7 @@ class ExecutionEngine:
                 VolumeId(execution_id),
                 record.image_id,
                 HiddenPaths(workspace),
+                root.owner,
                 given,
             )
             steps = await self._blocking(self._journal.steps, execution_id)
@@ -357,7 +366,7 @@ class ExecutionEngine:
 
     def _create_volume(self, context: ExecutionContext) -> None:
         mask = context.hide.mask(context.plan.sandbox.hide)
-        limit = disk_limit(context.plan.sandbox.disk_bytes)
+        limit = disk_limit(context.plan.sandbox.disk)
         self._services.store.create_volume(context.volume, context.workspace, limit, mask)
 
     def _abandon(self, volume: VolumeId, execution_id: str, lock: int) -> None:
@@ -449,7 +458,7 @@ class ExecutionEngine:
         store.close_volume(run.context.volume)
         for index in range(len(run.steps)):
             settings = run.context.plan.settings_for(run.context.plan.steps[index])
-            if settings.disk_bytes != run.context.plan.sandbox.disk_bytes:
+            if settings.disk_bytes != run.context.plan.sandbox.disk:
                 store.close_volume(VolumeId(f"{run.context.volume}-{index}"))
 
     async def _live(self, execution_id: str, verb: str, allowed: Sequence[ExecutionState]) -> Run:
@@ -473,6 +482,7 @@ class _Root:
     path: Path
     device: int
     inode: int
+    owner: tuple[int, int]
 
 
 def _workspace_root(workspace: Path) -> _Root:
@@ -481,7 +491,7 @@ def _workspace_root(workspace: Path) -> _Root:
     if not path.is_dir():
         raise NotFoundError("directory", os.fspath(workspace))
     status = path.stat()
-    return _Root(path, status.st_dev, status.st_ino)
+    return _Root(path, status.st_dev, status.st_ino, (status.st_uid, status.st_gid))
 
 
 def _accept(tx: Transaction, record: ExecutionRecord, steps: list[StepRecord], keep: bool) -> CheckpointRecord:

@@ -38,6 +38,16 @@ class RollbackService:
             raise NotFoundError("checkpoint that can be a head", to)
         return found
 
+    def start(self, execution_id: str, _: str | None = None) -> CheckpointRecord:
+        """Where the execution started. Blocking."""
+        return self._writer.journal.checkpoints(execution_id)[0]
+
+    def after_step(self, execution_id: str, step_id: str | None) -> CheckpointRecord:
+        """The checkpoint that step `step_id` left last; the start when it has left none. Blocking."""
+        records = self._writer.journal.checkpoints(execution_id)
+        left = [r for r in records if r.step_id == step_id and r.kind is CheckpointKind.AUTOMATIC and r.number]
+        return left[-1] if left else records[0]
+
     async def roll_back(
         self,
         execution_id: str,

@@ -37,7 +37,7 @@ from sandbox.errors import (
     TreeRefusedError,
 )
 from sandbox.sandbox import OutputSink
-from sandbox.spec import ContainerLimits, ExecRequest, ExecResult, SandboxSpec, Verdict
+from sandbox.spec import ExecRequest, ExecResult, SandboxSpec, Verdict
 from sandbox.workspace.layer import LayerKey, LayerName, VolumeId
 
 
@@ -45,7 +45,7 @@ def sandbox_spec(image_id: str, settings: StepSettings) -> SandboxSpec:
     """The kind of container that a step with these settings needs."""
     return SandboxSpec(
         image_id=image_id,
-        limits=ContainerLimits(memory_bytes=settings.memory_bytes, cpus=settings.cpus, pids=settings.pids),
+        limits=settings.limits,
         network=settings.network,
         runtime=settings.runtime,
     )

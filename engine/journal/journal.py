@@ -206,11 +206,12 @@ class Journal:
         return [_checkpoint_from(row) for row in rows]
 
     def checkpoint(self, execution_id: str, text: str) -> CheckpointRecord:
-        """By id (`c3`) or name (the newest of that name). Raises NotFoundError with near names."""
+        """By id (`c3`), else by name (the newest of that name). Raises NotFoundError with near names."""
         records = self.checkpoints(execution_id)
-        for record in reversed(records):
-            if text in (record.id, record.name):
-                return record
+        for wanted in ("id", "name"):
+            for record in reversed(records):
+                if text == getattr(record, wanted):
+                    return record
         names = [record.id for record in records] + [record.name for record in records]
         raise NotFoundError("checkpoint", text, difflib.get_close_matches(text, names, 3))
 

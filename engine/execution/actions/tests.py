@@ -13,14 +13,13 @@ import secrets
 from dataclasses import replace
 from typing import Any
 
-from sandbox.workspace.edit import open_upper
-
 from engine.execution.actions.command import exec_request
 from engine.execution.attempt import ActionResult, AttemptContext
 from engine.plan.model import TestStep
 from engine.validation.junit import MAX_REPORT_BYTES, JUnitError, read_report
 from sandbox.errors import PathRefusedError, TreeRefusedError
 from sandbox.spec import WORKSPACE
+from sandbox.workspace.beneath import opened, read_regular
 from sandbox.workspace.layer import LayerKey
 from sandbox.workspace.store import LayerStore
 
@@ -49,7 +48,8 @@ def read_junit(
 ) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Blocking. The report's totals and failed cases, None when there is none; problems when it was promised."""
     try:
-        data = open_upper(store, key).read_file(path, MAX_REPORT_BYTES)
+        with opened(store.upper(key)) as upper:
+            data = read_regular(upper, path, MAX_REPORT_BYTES)
         return read_report(data), ()
     except FileNotFoundError:
         return None, (f"the test command wrote no JUnit report at {os.fsdecode(path)}",) if required else ()
