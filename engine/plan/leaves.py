@@ -205,7 +205,12 @@ Image = Annotated[Text, ruled(rules.check_image)]
 CheckName = Annotated[
     Text, ruled(rules.check_check_name), WithJsonSchema({"type": "string", "enum": list(rules.AVAILABLE_CHECKS)})
 ]
-ShellText = Annotated[Text, ruled(rules.check_command_text)]
+ShellText = Annotated[
+    str,
+    read_by(values.read_command_text),
+    ruled(rules.check_command_text),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]
 Argument = Annotated[Text, ruled(rules.check_no_nul)]
 Command = Annotated[
     Annotated[ShellText, Tag("text")]

@@ -14,9 +14,10 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from engine.plan import values
-from engine.plan.leaves import Env, EnvName, Image, ShellText, Title, distinct, read_by, ruled
+from engine.plan.leaves import Env, EnvName, Image, ShellText, StepId, Title, distinct, read_by, ruled
 from engine.plan.settings import OnFailure, PlanModel, RetrySettings, SandboxSettings, StepSettings
 from engine.plan.steps import (
+    ROLLBACK_TO,
     Checks,
     CommandStep,
     FailurePolicy,
@@ -25,7 +26,6 @@ from engine.plan.steps import (
     FileEditStep,
     Insert,
     Replace,
-    RollbackTarget,
     Step,
     StepBase,
     TestStep,
@@ -92,7 +92,7 @@ class PlanHeader(PlanModel):
         description="Try failed steps again. Without it only a sandbox that could not be had is tried again.",
     )
     on_failure: FailurePolicy = OnFailure.ROLLBACK
-    rollback_to: RollbackTarget | None = None
+    rollback_to: StepId | None = Field(default=None, description=ROLLBACK_TO)
     checks: Checks = Field(
         default=(), description="Checks that must hold of what a step changed, after every such step."
     )

@@ -151,8 +151,23 @@ def check_listed_path(value: str) -> str:
 
 
 def check_pattern(value: str) -> str:
-    """A pattern of paths to hide, relative to the workspace."""
-    check_path(value)
+    """A pattern of paths to hide, in the language of .gitignore.
+
+    At most three `*` in a part and four `**` in all: matching backtracks, and the pattern is not trusted.
+    """
+    if not value.strip() or value.startswith("#"):
+        raise ValueRefusedError(f"the pattern {shown(value)} matches nothing", 'write one such as ".env" or "**/*.pem"')
+    if _CONTROL.search(value) or len(value.encode()) > MAX_PATH_BYTES:
+        raise ValueRefusedError(
+            f"the pattern {shown(value)} has a control character or more than {MAX_PATH_BYTES} bytes"
+        )
+    parts = value.split("/")
+    if ".." in parts:
+        raise ValueRefusedError(f"{shown(value)} has a .. in it", "only paths in the workspace can be hidden")
+    if parts.count("**") > 4 or any(part != "**" and part.count("*") > 3 for part in parts):
+        raise ValueRefusedError(
+            f"the pattern {shown(value)} has too many wildcards", "at most three * between two /, and four ** in all"
+        )
     return value
 
 

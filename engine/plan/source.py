@@ -51,12 +51,20 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Misread:
-    """Something wrong with the text itself, before any key is looked at."""
+    """Something wrong with the text itself, before it is known what a key means. key: path of the key, or ""."""
 
     position: Position
     message: str
     hint: str = ""
-    loc: Loc = ()
+    key: str = ""
+
+
+class UnreadableError(Exception):
+    """The text cannot be read any further than `misread`; never leaves `engine.plan.parse`."""
+
+    def __init__(self, misread: Misread) -> None:
+        super().__init__(misread.message)
+        self.misread = misread
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class StepBase(SandboxOverrides):
         default=None, description="Try the step again when it fails; absent keys are as in the plan's retry."
     )
     on_failure: FailurePolicy | None = None
-    rollback_to: RollbackTarget | None = None
+    rollback_to: StepId | None = Field(default=None, description=ROLLBACK_TO)
     checks: Checks | None = Field(
         default=None, description="Checks that must hold of what the step changed; in place of the plan's. [] for none."
     )

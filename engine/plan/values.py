@@ -43,6 +43,13 @@ def _text_hint(value: object) -> str:
     return 'for empty text write ""' if value.kind is Kind.NULL else f'put it in quotes: "{value.text[:30]}"'
 
 
+def read_command_text(value: object) -> str:
+    """The text of a command; `run` may also be a list, which is not read here."""
+    if isinstance(value, str | Bare):
+        return read_text(value)
+    raise ValueRefusedError(f"expected a command, found {describe(value)}", "write text or a list of arguments")
+
+
 def read_env_value(value: object) -> str:
     """Text; also a number or boolean, as it is written, in YAML and in JSON."""
     if isinstance(value, Bare) and value.kind is not Kind.NULL:
