@@ -1,0 +1,255 @@
+"""The shell script that runs checks inside one sandbox, and the reading of what it prints. Pure.
+
+What the script does, in this order:
+
+1. drops every directory of PATH that is relative or inside the workspace, so that no planted program is found;
+2. reads the named paths from stdin and counts the Python files among them: the frame `selection`;
+3. runs side by side the checks that run no code of the project, and prints their frames;
+4. then runs, one after the other, those that do.
+
+Tools get a fresh environment and an empty home, write to files of bounded size, and have a time limit each. The
+limit is counted in ticks of a second, so that time for which the sandbox was frozen does not count. At its end the
+tool's process group is killed, and what a tool leaves behind in its group is killed when it ends. Needs of the
+image: a POSIX shell with the usual small programs (coreutils and findutils, or busybox) and `setsid`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from engine.validation.frames import END, SELECTION, Reading, read_frames
+from engine.validation.selection import SKIPPED_DIRECTORIES, Selection
+from engine.validation.validator import Check, ToolOutput, ToolPlaces
+from sandbox.spec import MIB, ExecRequest, ExecResult
+
+MAX_STDOUT_BYTES: Final = 4 * MIB
+"""What one check may print; one that reaches it gave no answer."""
+
+MAX_STDERR_BYTES: Final = 16 * 1024
+"""What is kept of a check's stderr: its end."""
+
+_FRAMING_BYTES: Final = 1 * MIB
+_INERT_SHARE: Final = 3
+"""The checks that run no project code get at most one third of the time, so that the others have the rest."""
+
+_FUNCTIONS: Final = """\
+set -u -f
+tool() {
+  for name; do
+    IFS=:
+    for dir in $where; do
+      if [ -f "$dir/$name" ] && [ -x "$dir/$name" ]; then
+        printf '%s\\n' "$dir/$name"
+        return 0
+      fi
+    done
+  done
+  printf '%s\\n' "no $* in $where" >&2
+  return 127
+}
+clean() {
+  env -i PATH="$PATH" HOME="$work/home" XDG_CONFIG_HOME="$work/home" TMPDIR="$work/tmp" LANG=C.UTF-8 \\
+    PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1 "$@"
+}
+"""
+
+_SET_UP: Final = """\
+set -u -f
+export LC_ALL=C
+root=$(pwd -P)
+safe=
+IFS=:
+for dir in ${PATH:-/usr/local/bin:/usr/bin:/bin}; do
+  case $dir in /*) dir=$(cd -P -- "$dir" 2>/dev/null && pwd -P) || continue ;; *) continue ;; esac
+  case $dir/ in "$root"/*) ;; *) safe=${safe:+$safe:}$dir ;; esac
+done
+unset IFS
+PATH=$safe
+work=$(mktemp -d) && mkdir "$work/home" "$work/tmp" || exit 70
+export PATH root work tools where=$tools:$PATH
+targets=$work/targets listed=$work/listed missing=$work/missing tops=$work/tops
+: >"$targets" && : >"$listed" && : >"$missing" && : >"$tops" || exit 70
+while IFS= read -r path; do
+  if [ -d "$path" ] && [ ! -h "$path" ]; then
+    printf '%s\\n' "$path" >>"$listed"
+    printf '%s\\n' "$path" >>"$targets"
+    printf '%s/.\\n' "$path" >>"$tops"
+  elif [ -e "$path" ] || [ -h "$path" ]; then
+    printf '%s\\n' "$path" >>"$listed"
+    if [ -f "$path" ] && [ ! -h "$path" ]; then
+      case $path in *.py | *.pyi) printf '%s\\n' "$path" | tee -a "$targets" >>"$tops" ;; esac
+    fi
+  else
+    printf '%s\\n' "$path" >>"$missing"
+  fi
+done
+[ "$named" = 1 ] || printf '.\\n' | tee "$targets" >"$tops"
+"""
+
+_COUNT: Final = """\
+python_files=$(tr '\\n' '\\000' <"$tops" | xargs -0 -r sh -c 'find "$@" %s' find 2>/dev/null | tr -cd '\\000' | wc -c)
+python_files=$((python_files))
+"""
+"""A directory was written as `name/.` so that it is looked into also when it is called like a skipped one."""
+
+_RUNNING: Final = """\
+frame() {
+  first=$(head -c "$max_out" <"$3" | wc -c)
+  second=$(tail -c "$max_err" <"$4" | wc -c)
+  printf '%s %s %s %d %d\\n' "$nonce" "$1" "$2" "$first" "$second"
+  head -c "$first" <"$3"
+  tail -c "$second" <"$4"
+  printf '\\n'
+}
+begin() {
+  (
+    ulimit -f "$blocks"
+    exec setsid /bin/sh -c "$3" "$1" </dev/null >"$work/$1.out" 2>"$work/$1.err"
+  ) &
+  pid=$!
+  (
+    ticks=0
+    while [ "$ticks" -lt "$2" ]; do
+      sleep 1
+      ticks=$((ticks + 1))
+    done
+    : >"$work/$1.hung"
+    kill -s KILL -- "-$pid" "$pid"
+  ) </dev/null >/dev/null 2>&1 &
+  dog=$!
+}
+finish() {
+  wait "$2"
+  status=$?
+  kill -s KILL "$3"
+  kill -s KILL -- "-$2"
+  [ ! -e "$work/$1.hung" ] || status=hung
+  frame "$1" "$status" "$work/$1.out" "$work/$1.err"
+} 2>/dev/null
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What a batch left. outputs: by check name. problem: why the others have none, "" when all have one.
+
+    missing: named paths that are not in the workspace.
+    """
+
+    outputs: dict[str, ToolOutput]
+    missing: tuple[bytes, ...]
+    problem: str
+
+
+def batches(checks: Sequence[Check]) -> list[list[Check]]:
+    """The checks by sandbox: all that run no project code and one that does share the first.
+
+    Each further one that runs project code gets a sandbox of its own, because what such a check leaves behind
+    could write the results of those that come after it.
+    """
+    inert = [check for check in checks if not check.runs_project_code]
+    others = [check for check in checks if check.runs_project_code]
+    first = [*inert, *others[:1]]
+    return [*([first] if first else []), *([check] for check in others[1:])]
+
+
+def batch_request(
+    batch: Sequence[Check], selection: Selection, places: ToolPlaces, nonce: str, timeout: timedelta
+) -> ExecRequest:
+    """The request that runs a batch. Preconditions: `nonce` is hexadecimal; `batch` came from `batches`."""
+    return ExecRequest(
+        command=("/bin/sh", "-c", _script(batch, selection, places, nonce, timeout)),
+        cwd=places.root,
+        stdin=selection.listing(),
+        timeout=timeout,
+        output_limit_bytes=len(batch) * (MAX_STDOUT_BYTES + MAX_STDERR_BYTES) + _FRAMING_BYTES,
+    )
+
+
+def read_batch(batch: Sequence[Check], places: ToolPlaces, nonce: str, result: ExecResult) -> BatchResult:
+    """What the sandbox printed, as outputs of the checks. Total.
+
+    When the sandbox hit a limit or the script did not end well, what was printed by checks that run no code
+    of the project still counts: it was complete before any such code ran.
+    """
+    out = result.stdout
+    names = [SELECTION, *(check.name for check in batch), END]
+    reading = read_frames(out.head if out.omitted_bytes else out.head + out.tail, nonce, names)
+    problem = _problem(reading, result)
+    if SELECTION not in reading.frames:
+        return BatchResult({}, (), problem)
+    start = reading.frames[SELECTION]
+    outputs = {
+        check.name: ToolOutput(
+            exit_code=frame.status,
+            stdout=frame.first,
+            stderr=frame.second,
+            python_files=start.status or 0,
+            root=places.root,
+            overflow=len(frame.first) >= MAX_STDOUT_BYTES,
+        )
+        for check in batch
+        if (frame := reading.frames.get(check.name)) and not (problem and check.runs_project_code)
+    }
+    missing = tuple(line.removeprefix(b"./") for line in start.first.split(b"\n") if line)
+    return BatchResult(outputs, missing, problem)
+
+
+def time_limits(batch: Sequence[Check], timeout: timedelta) -> list[int]:
+    """Whole seconds for each check, at least one: together they end before the sandbox's own limit does."""
+    total = max(2, int(timeout.total_seconds()))
+    shared = any(check.runs_project_code for check in batch) and not all(check.runs_project_code for check in batch)
+    inert = max(1, total // _INERT_SHARE) if shared else total - 1
+    others = max(1, total - 1 - inert) if shared else total - 1
+    return [min(check.time_limit_seconds(), others if check.runs_project_code else inert) for check in batch]
+
+
+def _problem(reading: Reading, result: ExecResult) -> str:
+    if result.verdict is not None:
+        return result.detail or f"the sandbox ended it: {result.verdict.value}"
+    if reading.problem:
+        tail = (result.stderr.head + result.stderr.tail)[-500:].decode("utf-8", "replace").strip()
+        return f"{reading.problem} (exit code {result.exit_code}){f': {tail}' if tail else ''}"
+    return "" if result.exit_code == 0 else f"the driver ended with exit code {result.exit_code}"
+
+
+def _script(batch: Sequence[Check], selection: Selection, places: ToolPlaces, nonce: str, timeout: timedelta) -> str:
+    limits = time_limits(batch, timeout)
+    return "".join(
+        (
+            f"nonce={nonce} tools={shlex.quote(places.tools)} named={0 if selection.whole else 1}\n",
+            f"max_out={MAX_STDOUT_BYTES} max_err={MAX_STDERR_BYTES} blocks={MAX_STDOUT_BYTES // 512}\n",
+            _SET_UP,
+            _COUNT % _find_expression(),
+            "export named targets listed python_files\n",
+            _RUNNING,
+            f'frame {SELECTION} "$python_files" "$missing" /dev/null\n',
+            *(_begin(n, check, limits[n]) for n, check in enumerate(batch) if not check.runs_project_code),
+            *(_finish(n, check) for n, check in enumerate(batch) if not check.runs_project_code),
+            *(
+                _begin(n, check, limits[n]) + _finish(n, check)
+                for n, check in enumerate(batch)
+                if check.runs_project_code
+            ),
+            f"frame {END} 0 /dev/null /dev/null\n",
+        )
+    )
+
+
+def _begin(number: int, check: Check, limit: int) -> str:
+    script = shlex.quote(_FUNCTIONS + check.script())
+    return f"begin {check.name} {limit} {script}\npid_{number}=$pid dog_{number}=$dog\n"
+
+
+def _finish(number: int, check: Check) -> str:
+    return f'finish {check.name} "$pid_{number}" "$dog_{number}"\n'
+
+
+def _find_expression() -> str:
+    """find's words for Python files outside the skipped directories; a named directory itself is never skipped."""
+    skipped = " -o ".join(f"-name {name}" for name in SKIPPED_DIRECTORIES)
+    return f'-type d "(" {skipped} ")" -prune -o -type f "(" -name "*.py" -o -name "*.pyi" ")" -print0'

@@ -1,0 +1,77 @@
+"""Which files a check looks at: the whole workspace, or what was named. Pure.
+
+Named by the plan (`paths`): each must exist, a directory stands for all that is in it. Named by what a step
+changed (`changed`): files that are gone count as nothing. What is named is looked at, also when the project's
+own configuration would leave it out; that is how ruff and mypy treat files on their command lines.
+
+Names go to the tools one a line, so names that some reader of lines would split are not handed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sandbox.errors import PathRefusedError
+from sandbox.workspace.display import display
+
+_SPLITS_LINES: Final = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
+"""Control characters and Unicode's line and paragraph separators, in UTF-8: a superset of what
+`str.splitlines`, with which mypy reads its argument files, takes for the end of a line."""
+
+SKIPPED_DIRECTORIES: Final = (
+    ".bzr", ".direnv", ".eggs", ".git", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache",
+    ".ruff_cache", ".svn", ".tox", ".venv", "__pycache__", "__pypackages__", "node_modules", "site-packages", "venv",
+)  # fmt: skip
+"""Directories that hold no code of the project: not looked into, unless named. ruff skips them all by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """names: relative paths, None for the whole workspace. must_exist: a name that is not there is a fault.
+
+    unspeakable: names that cannot be handed to a tool.
+    """
+
+    names: tuple[bytes, ...] | None = None
+    must_exist: bool = False
+    unspeakable: tuple[bytes, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        return self.names is None
+
+    def listing(self) -> str:
+        """The names, one a line, each starting with `./`; "" for the whole workspace."""
+        lines = (b"./" + name + b"\n" for name in self.names or ())
+        return b"".join(lines).decode("utf-8", "surrogateescape")
+
+
+def select(changed: Sequence[bytes] | None, paths: Sequence[str] | None) -> Selection:
+    """The selection that these name: `paths` when given, else `changed` when given, else the whole workspace.
+
+    Raises:
+      PathRefusedError: a path is absolute, has `..` or is empty, or one of `paths` cannot be handed to a tool.
+    """
+    if paths is not None:
+        named = [path.encode("utf-8", "surrogateescape") for path in paths]
+        if b"." in named:
+            return Selection()
+        for name in named:
+            if _SPLITS_LINES.search(name):
+                raise PathRefusedError(display(name), "has a control character in its name")
+        return Selection(_unique(named), must_exist=True)
+    if changed is None:
+        return Selection()
+    good = [name for name in changed if not _SPLITS_LINES.search(name)]
+    return Selection(_unique(good), unspeakable=tuple(sorted(set(changed) - set(good))))
+
+
+def _unique(names: Sequence[bytes]) -> tuple[bytes, ...]:
+    for name in names:
+        parts = name.split(b"/")
+        if not name or name.startswith(b"/") or b".." in parts:
+            raise PathRefusedError(display(name), "is not a relative path inside the workspace")
+    return tuple(sorted({name.rstrip(b"/") for name in names}))

@@ -1,0 +1,145 @@
+"""`ValidationService`: runs the checks that a step or plan asks for and gives one report.
+
+All checks of a call share one sandbox where that is safe (`driver.batches`). The sandbox sees a read-only view of
+the layer, so checks change nothing. A check that gives no answer fails the report as a finding does; a sandbox
+that cannot be had is no answer about the code at all and is raised.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from engine.clock import Clock, SystemClock
+from engine.errors import NotFoundError
+from engine.plan.rules import AVAILABLE_CHECKS
+from engine.validation.driver import batch_request, batches, read_batch
+from engine.validation.finding import Finding, Severity
+from engine.validation.lint import LintCheck
+from engine.validation.report import ValidationReport, report_of
+from engine.validation.selection import Selection, select
+from engine.validation.syntax import SyntaxCheck
+from engine.validation.type import TypeCheck
+from engine.validation.validator import (
+    NOTHING_TO_CHECK,
+    Check,
+    CheckResult,
+    CheckStatus,
+    ToolPlaces,
+    judge,
+    validator_failed,
+)
+from sandbox.errors import PathRefusedError, SandboxUnavailableError
+from sandbox.spec import ExecRequest, ExecResult, Verdict
+from sandbox.workspace.display import display
+
+Run = Callable[[ExecRequest], Awaitable[ExecResult]]
+"""Runs one request in a fresh sandbox over a read-only view of the layer to check, at /workspace."""
+
+KNOWN_CHECKS: Final = AVAILABLE_CHECKS
+"""Names of all checks, in the order of reports; the list itself is with the plan's rules."""
+
+CHECKS: Final[Mapping[str, Check]] = {check.name: check for check in (SyntaxCheck(), LintCheck(), TypeCheck())}
+"""One row a check."""
+
+
+def check_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once, in the order of `KNOWN_CHECKS`.
+
+    Raises:
+      NotFoundError: there is no check of such a name; `near` lists those that exist.
+    """
+    for name in names:
+        if name not in CHECKS:
+            raise NotFoundError("check", name, KNOWN_CHECKS)
+    return tuple(name for name in KNOWN_CHECKS if name in names)
+
+
+class ValidationService:
+    """Runs checks; keeps nothing between calls."""
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        places: ToolPlaces | None = None,
+        checks: Mapping[str, Check] = CHECKS,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._places = places or ToolPlaces()
+        self._checks = checks
+
+    async def check(
+        self,
+        checks: Sequence[str],
+        run: Run,
+        changed: Sequence[bytes] | None,
+        paths: Sequence[str] | None,
+        timeout: timedelta,  # noqa: ASYNC109 - the sandbox and the tools' own limits keep it
+    ) -> ValidationReport:
+        """Run `checks` over what `paths` names, else over `changed`, else over the whole workspace.
+
+        timeout: for all of it; each tool has its own limit below that. A sandbox that hits a limit (time,
+        memory, output) makes its checks end with status `error`.
+
+        Raises:
+          NotFoundError: a check is unknown.
+          PathRefusedError: a path leaves the workspace, or one of `paths` does not exist.
+          SandboxUnavailableError: no sandbox could be had, or it was lost (retryable).
+          And whatever else `run` raises.
+        """
+        started = self._clock.monotonic()
+        asked = [self._checks[name] for name in self._named(checks)]
+        selection = select(changed, paths)
+        results: dict[str, CheckResult] = {}
+        if selection.names == ():
+            results = {it.name: CheckResult(it.name, CheckStatus.PASSED, note=NOTHING_TO_CHECK) for it in asked}
+        else:
+            shares = batches(asked)
+            for batch in shares:
+                results |= await self._run_batch(batch, run, selection, timeout / len(shares))
+        answers = [_refuse_names(results[check.name], selection) for check in asked]
+        return report_of(answers, timedelta(seconds=self._clock.monotonic() - started))
+
+    def _named(self, names: Sequence[str]) -> tuple[str, ...]:
+        if self._checks is CHECKS:
+            return check_names(names)
+        return tuple(dict.fromkeys(names))
+
+    async def _run_batch(
+        self, batch: Sequence[Check], run: Run, selection: Selection, limit: timedelta
+    ) -> dict[str, CheckResult]:
+        nonce = secrets.token_hex(16)
+        result = await run(batch_request(batch, selection, self._places, nonce, limit))
+        if result.verdict is Verdict.SANDBOX_UNAVAILABLE:
+            raise SandboxUnavailableError(result.detail or "it was lost while checks ran")
+        read = read_batch(batch, self._places, nonce, result)
+        if read.missing and selection.must_exist:
+            raise PathRefusedError(display(read.missing[0]), "does not exist in the workspace")
+        return {
+            check.name: judge(check, output)
+            if (output := read.outputs.get(check.name))
+            else validator_failed(check.name, read.problem)
+            for check in batch
+        }
+
+
+def _refuse_names(result: CheckResult, selection: Selection) -> CheckResult:
+    """A changed file whose name cannot be handed to a tool was not looked at: the check gave no answer for it."""
+    if not selection.unspeakable:
+        return result
+    findings = tuple(
+        Finding(
+            rule="validator-failed",
+            severity=Severity.ERROR,
+            message="not checked: its name has a control character",
+            check=result.check,
+            category="tool",
+            file=name.decode("utf-8", "surrogateescape"),
+        )
+        for name in selection.unspeakable
+    )
+    note = f"{len(findings)} files have names that cannot be handed to a tool"
+    return replace(result, status=CheckStatus.ERROR, findings=(*result.findings, *findings), note=note)

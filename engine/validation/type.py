@@ -1,0 +1,108 @@
+"""The `type` check: mypy, with the project's own configuration where there is one, not strict otherwise.
+
+mypy loads plugins that the configuration names: it executes code of the project, in the sandbox only, after the
+checks that do not. Fails exactly when mypy finds an error; its notes are of severity info. Packages that the
+image's own Python has installed are found; those it lacks are errors, as they are for mypy.
+
+Named files are checked as they are named. Otherwise mypy is asked for what its configuration lists, and for
+everything when that lists nothing. Two files that would be the same module (two `conftest.py`, say) stop mypy; it is
+then asked once more to take paths from the top of the workspace, and from `src`, as package names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from engine.validation import answer
+from engine.validation.finding import Finding, Severity, bounded
+from engine.validation.validator import CheckResult, CheckStatus, ToolOutput, ToolOutputError
+
+_SEVERITIES: Final = {"error": Severity.ERROR, "warning": Severity.WARNING, "note": Severity.INFO}
+
+_SCRIPT: Final = """\
+mypy=$(tool mypy) || exit 127
+[ "$python_files" -gt 0 ] || exit 0
+where=$PATH:$tools python=$(tool python3) || exit 127
+ask() {
+  clean MYPYPATH="$path" "$mypy" --output=json --cache-dir=/dev/null --no-install-types --no-color-output \\
+    --python-executable="$python" "$@" >"$work/mypy.out" 2>"$work/mypy.err"
+  status=$?
+}
+path=
+if [ "$named" = 1 ]; then
+  set -- "@$targets"
+  ask "$@"
+else
+  ask
+  if [ "$status" = 2 ] && grep -q 'Missing target module' "$work/mypy.err"; then
+    set -- .
+    ask .
+  fi
+fi
+if [ "$status" = 2 ] && grep -q -e 'Duplicate module named' -e 'found twice under different' "$work/mypy.out"; then
+  path=.:src
+  ask --namespace-packages --explicit-package-bases "$@"
+fi
+cat "$work/mypy.out"
+cat "$work/mypy.err" >&2
+exit "$status"
+"""
+
+
+class TypeCheck:
+    """`mypy`; see `engine.validation.validator.Check`."""
+
+    name: Final = "type"
+    python_only: Final = True
+    runs_project_code: Final = True
+
+    def time_limit_seconds(self) -> int:
+        return 900
+
+    def script(self) -> str:
+        return _SCRIPT
+
+    def parse(self, output: ToolOutput) -> CheckResult:
+        if output.exit_code not in (0, 1, 2):
+            raise ToolOutputError("mypy crashed")
+        findings = tuple(_finding(record, output) for record in answer.read_json_lines(output.stdout))
+        errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+        if bool(errors) != (output.exit_code != 0):
+            raise ToolOutputError("mypy's findings and its exit code do not agree")
+        if output.exit_code == 2 and any(not it.line or it.rule != "syntax" for it in errors):
+            raise ToolOutputError(f"mypy could not start its work: {errors[0].message}")
+        return CheckResult(
+            self.name,
+            CheckStatus.FAILED if errors else CheckStatus.PASSED,
+            findings,
+            bounded(output.stderr.decode("utf-8", "replace").strip().replace("\n", "; "), 500),
+        )
+
+
+def _finding(record: Mapping[str, Any], output: ToolOutput) -> Finding:
+    severity = _SEVERITIES.get(answer.text(record, "severity"))
+    if severity is None:
+        raise ToolOutputError("mypy reported an unknown severity")
+    hint = answer.optional_text(record, "hint")
+    message = answer.text(record, "message")
+    line = answer.whole(record, "line")
+    return Finding(
+        rule=answer.optional_text(record, "code") or "mypy",
+        severity=severity,
+        message=bounded(f"{message}\n{hint}") if hint else message,
+        check=TypeCheck.name,
+        category="type",
+        file=output.relative(answer.path(record, "file")),
+        line=max(0, line),
+        column=_from_one(record, "column"),
+        end_line=answer.position(record, "end_line"),
+        end_column=_from_one(record, "end_column"),
+    )
+
+
+def _from_one(record: Mapping[str, Any], key: str) -> int:
+    """mypy counts columns from 0 in JSON, and says -1 for those it does not know."""
+    if record.get(key) is None:
+        return 0
+    return max(-1, answer.whole(record, key)) + 1 if answer.whole(record, "line") > 0 else 0
