@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 REGULAR: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 LOOK: Final = os.O_PATH | os.O_NOFOLLOW
 _CHUNK: Final = 1 << 20
+_OCTAL: Final = re.compile(rb"\\([0-7]{3})")
+"""How mountinfo writes blanks and backslashes."""
 
 
 class _How(ctypes.Structure):
@@ -174,3 +177,11 @@ def read_regular(directory_fd: int, path: bytes, cap_bytes: int) -> bytes:
         return b"".join(parts)
     finally:
         os.close(fd)
+
+
+def mounts_below(directory: Path) -> list[bytes]:
+    """What is mounted strictly below `directory`, as this process sees it, sorted."""
+    prefix = os.fsencode(os.path.realpath(directory)).rstrip(b"/") + b"/"
+    with open("/proc/self/mountinfo", "rb") as table:
+        points = {_OCTAL.sub(lambda code: bytes([int(code[1], 8)]), line.split(b" ")[4]) for line in table}
+    return sorted(point for point in points if point.startswith(prefix) and point != prefix)

@@ -17,7 +17,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ from sandbox.workspace.beneath import DIRECTORY, open_beneath, opened, read_regu
 from sandbox.workspace.changes import Tree
 from sandbox.workspace.display import display
 from sandbox.workspace.manifest import Entry, EntryKind, ancestors, parent
-from sandbox.workspace.tree import DEFAULT_LIMITS, entry_of, read_xattrs, rmtree
+from sandbox.workspace.tree import DEFAULT_LIMITS, chmod_beneath, entry_of, read_xattrs, rmtree
 
 MAX_PATH_BYTES: Final = 4095
 MAX_NAME_BYTES: Final = 255
@@ -239,27 +239,24 @@ class Edit:
         """The directory of `path` in the layer, made if it is not there, and the last part of `path`.
 
         Directories that came from below keep their time of change, the last one only with `keep_time`:
-        for a step, names appeared or went in that one alone, if at all.
+        for a step, names appeared or went in that one alone, if at all. Modes are set at the end, so that
+        a directory which its owner may not write can still be changed by an ordinary user.
         """
-        times: list[tuple[int, int]] = []
-        current = os.dup(self._upper_fd)
-        fds = [current]
-        try:
+        with ExitStack() as open_directories:
+            current = os.dup(self._upper_fd)
+            open_directories.callback(os.close, current)
+            entered: list[tuple[int, int, int | None]] = []
             for directory in ancestors(path):
-                known = self._own_in(current, directory)
-                seen = known if known is not None else self._below.lookup(directory)
-                current = self._enter(current, directory, known, _visible(seen))
-                fds.append(current)
-                if seen is not None and seen.kind is EntryKind.DIRECTORY:
-                    times.append((current, seen.mtime_ns))
-            last = current
+                own = self._own_in(current, directory)
+                seen = _visible(own or self._below.lookup(directory))
+                current = self._enter(current, directory, own, seen)
+                open_directories.callback(os.close, current)
+                entered.append((current, seen.mode, seen.mtime_ns) if seen else (current, _NEW_DIRECTORY, None))
             yield current, path.rpartition(b"/")[2]
-            for fd, mtime_ns in times:
-                if keep_time or fd != last:
+            for fd, mode, mtime_ns in entered:
+                os.fchmod(fd, mode)
+                if mtime_ns is not None and (keep_time or fd != current):
                     os.utime(fd, ns=(mtime_ns, mtime_ns))
-        finally:
-            for fd in fds:
-                os.close(fd)
 
     def _enter(self, above_fd: int, path: bytes, own: Entry | None, seen: Entry | None) -> int:
         """The directory `path`, open: the layer's own, a copy of the one below, or a new one."""
@@ -267,6 +264,8 @@ class Edit:
         if seen is not None and seen.kind is not EntryKind.DIRECTORY:
             raise PathRefusedError(display(path), "is not a directory")
         if own is not None and own.kind is EntryKind.DIRECTORY:
+            if own.mode & 0o700 != 0o700:
+                chmod_beneath(above_fd, name, own.mode | 0o700)
             return open_beneath(above_fd, name, DIRECTORY)
         if own is not None:
             os.unlink(name, dir_fd=above_fd)
@@ -276,7 +275,7 @@ class Edit:
             # It was deleted in this layer: nothing of the directory below may come back.
             for child in self._below.children(path):
                 _whiteout(fd, child.path.rpartition(b"/")[2])
-        self._dress(fd, _NEW_DIRECTORY if seen is None else seen.mode, self._below.xattrs(path) if seen else ())
+        self._dress(fd, 0o700, self._below.xattrs(path) if seen else ())
         return fd
 
     def _create(

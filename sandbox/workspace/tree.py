@@ -35,6 +35,7 @@ __all__ = [
     "DEFAULT_LIMITS",
     "Found",
     "TreeLimits",
+    "chmod_beneath",
     "digest_of",
     "entry_of",
     "open_beneath",
@@ -43,6 +44,7 @@ __all__ = [
     "opened",
     "read_regular",
     "read_xattrs",
+    "readable",
     "rmtree",
     "scan",
     "walk",
@@ -108,7 +110,7 @@ def walk(root_fd: int, limits: TreeLimits = DEFAULT_LIMITS) -> Generator[Found, 
                     yield found
                     if _locked_out(status, 0o500):
                         opened_up.append((found.path, stat.S_IMODE(status.st_mode)))
-                        _chmod(root_fd, found.path, stat.S_IMODE(status.st_mode) | 0o500)
+                        chmod_beneath(root_fd, found.path, stat.S_IMODE(status.st_mode) | 0o500)
                     pending.append((found.path, status.st_ino))
                 else:
                     if stat.S_ISREG(status.st_mode):
@@ -117,7 +119,7 @@ def walk(root_fd: int, limits: TreeLimits = DEFAULT_LIMITS) -> Generator[Found, 
                     yield found
     finally:
         while opened_up:  # innermost first: the way to them leads through the others
-            _chmod(root_fd, *opened_up.pop())
+            chmod_beneath(root_fd, *opened_up.pop())
 
 
 def _inside(root_fd: int, directory: bytes, inode: int) -> Iterator[Found]:
@@ -168,7 +170,8 @@ def _locked_out(status: os.stat_result, needed: int) -> bool:
     return uid != 0 and status.st_uid == uid and status.st_mode & needed != needed
 
 
-def _chmod(root_fd: int, path: bytes, mode: int) -> None:
+def chmod_beneath(root_fd: int, path: bytes, mode: int) -> None:
+    """Set the mode of an entry below `root_fd` that need not be readable; never through a link."""
     fd = open_beneath(root_fd, path, LOOK)
     try:
         os.chmod(f"/proc/self/fd/{fd}", mode)  # by the descriptor itself: fchmod refuses O_PATH
@@ -234,7 +237,7 @@ def _scanned(found: Found, opaque: Container[bytes], limits: TreeLimits) -> Entr
     if kind is not EntryKind.FILE and kind is not EntryKind.DIRECTORY:
         return entry_of(path, status)
     mode = stat.S_IMODE(status.st_mode)
-    with _readable(found) as fd:
+    with readable(found) as fd:
         xattrs, marked = read_xattrs(fd, path, limits)
         if kind is EntryKind.DIRECTORY:
             shut = marked or path in opaque
@@ -244,7 +247,7 @@ def _scanned(found: Found, opaque: Container[bytes], limits: TreeLimits) -> Entr
 
 
 @contextmanager
-def _readable(found: Found) -> Iterator[int]:
+def readable(found: Found) -> Iterator[int]:
     """The file or directory, open, and still the one that was met.
 
     Its owner may have been locked out (mode 000): let in for the moment of opening.
@@ -255,12 +258,12 @@ def _readable(found: Found) -> Iterator[int]:
     mode = stat.S_IMODE(status.st_mode)
     try:
         if locked_out:
-            _chmod(directory_fd, name, mode | 0o500)
+            chmod_beneath(directory_fd, name, mode | 0o500)
         try:
             fd = open_beneath(directory_fd, name, DIRECTORY if is_directory else REGULAR)
         finally:
             if locked_out:
-                _chmod(directory_fd, name, mode)
+                chmod_beneath(directory_fd, name, mode)
     except OSError as error:
         reason = _MOUNTED if error.errno == errno.EXDEV else f"cannot be read: {error.strerror}"
         raise TreeRefusedError(display(path), reason) from error
@@ -395,7 +398,7 @@ def _enter(directory_fd: int, name: bytes) -> int:
     if os.geteuid() != 0:
         status = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
         if status.st_mode & 0o700 != 0o700 and status.st_uid == os.geteuid():
-            _chmod(directory_fd, name, 0o700)
+            chmod_beneath(directory_fd, name, 0o700)
     return open_beneath(directory_fd, name, DIRECTORY)
 
 
