@@ -10,6 +10,7 @@ again, unchanged, can help. Messages are for people; code reads the attributes.
     ├── ImageNotFoundError           no local image has this name
     ├── ImageRefusedError            the image cannot be used safely (no /bin/sh, wrong platform, ...)
     ├── SpecRefusedError             a sandbox was asked for that policy or this host does not allow
+    ├── ImageBuildError              the runner's image could not be made
     ├── SetupFailedError             the commands of `environment.setup` failed
     ├── LayerError
     │   ├── LayerNotFoundError       no layer has this key or name
@@ -26,6 +27,7 @@ again, unchanged, can help. Messages are for people; code reads the attributes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar
 
@@ -64,11 +66,16 @@ class EngineTimeoutError(SandboxUnavailableError):
 
 
 class ImageNotFoundError(SandboxError):
-    """No local image has the name `image`; nothing is ever pulled for a step."""
+    """No local image has the name `image`; nothing is ever pulled for a step.
 
-    def __init__(self, image: str) -> None:
-        super().__init__(f"no local image is called {image!r}")
+    `near` are names of local images that look alike.
+    """
+
+    def __init__(self, image: str, near: Sequence[str] = ()) -> None:
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"no local image is called {image!r}{hint}")
         self.image = image
+        self.near = tuple(near)
 
 
 class ImageRefusedError(SandboxError):
@@ -89,15 +96,37 @@ class SpecRefusedError(SandboxError):
         self.reason = reason
 
 
-class SetupFailedError(SandboxError):
-    """Command number `index` (from 0) of an environment's set-up ended with `exit_code`."""
+class ImageBuildError(SandboxError):
+    """Making the runner's image failed at `stage`; `fix` says in one line what would help, if that is known.
 
-    def __init__(self, index: int, command: str, exit_code: int, output_tail: str) -> None:
-        super().__init__(f"environment.setup[{index}] ({command!r}) ended with exit code {exit_code}")
+    `output_tail` is the end of what the failing program printed, not escaped for a terminal.
+    """
+
+    def __init__(self, stage: str, reason: str, fix: str = "", output_tail: str = "") -> None:
+        super().__init__(f"{stage}: {reason}; {fix}" if fix else f"{stage}: {reason}")
+        self.stage = stage
+        self.reason = reason
+        self.fix = fix
+        self.output_tail = output_tail
+
+
+class SetupFailedError(SandboxError):
+    """Command number `index` (from 0) of an environment's set-up failed.
+
+    exit_code: the command's own; None when it was stopped, and `reason` says why.
+    output_tail: the end of its output, not escaped for a terminal.
+    """
+
+    def __init__(
+        self, index: int, command: str, exit_code: int | None, output_tail: str, reason: str = ""
+    ) -> None:
+        how = reason or f"ended with exit code {exit_code}"
+        super().__init__(f"environment.setup[{index}] ({command!r}) {how}")
         self.index = index
         self.command = command
         self.exit_code = exit_code
         self.output_tail = output_tail
+        self.reason = reason
 
 
 class LayerError(SandboxError):
