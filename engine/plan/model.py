@@ -56,8 +56,6 @@ __all__ = [
 MAX_STEPS: Final = 10_000
 """How many steps a plan may have."""
 
-PLAN_VERSION: Final = 1
-
 
 class Environment(PlanModel):
     """The image that steps run in."""
@@ -77,7 +75,9 @@ class PlanHeader(PlanModel):
 
     version: Annotated[Literal[1], read_by(values.read_version)] = Field(description="Version of the plan language: 1.")
     name: Title = Field(default="", description="What the plan is for, for people.")
-    environment: Environment = Field(default=Environment(), description="The image that steps run in.")
+    environment: Environment = Field(
+        default=Environment(), description="What the steps run in; absent: the image of this project."
+    )
     sandbox: SandboxSettings = Field(
         default=SandboxSettings(), description="Limits and policy of every step's sandbox."
     )

@@ -24,15 +24,16 @@ def plan_schema() -> dict[str, Any]:
     """The schema as JSON data: draft 2020-12, complete in itself, every property titled and described."""
     schema = Plan.model_json_schema(by_alias=True, mode="validation")
     definitions: dict[str, Any] = schema["$defs"]
+    for kind, model in STEP_MODELS.items():
+        definition = definitions[model.__name__]
+        definition["properties"]["type"] = {"description": "Type of the step.", "const": kind}
+        definition["required"] = ["type", *definition.get("required", [])]
     for name, definition in [("Sandstone plan", schema), *definitions.items()]:
         definition["title"] = name
         properties = definition.get("properties", {})
         for key, entry in properties.items():
             properties[key] = _property(key, entry)
-    for kind, model in STEP_MODELS.items():
-        definition = definitions[model.__name__]
-        definition["properties"]["type"] = {"title": "Type", "description": "Type of the step.", "const": kind}
-        definition["required"] = ["type", *definition.get("required", [])]
+    del schema["properties"]["steps"]["items"]["discriminator"]  # OpenAPI's, not JSON Schema's
     return {"$schema": DIALECT, **schema}
 
 
@@ -44,7 +45,7 @@ def _property(key: str, entry: dict[str, Any]) -> dict[str, Any]:
         entry = {**(forms[0] if len(forms) == 1 else {"anyOf": forms}), **rest}
     if key in _SIZES and "default" in entry:
         entry["default"] = format_size(entry["default"])
-    if entry.get("default") == "":
+    if entry.get("default") == "" or (isinstance(entry.get("default"), dict) and "$ref" in entry):
         del entry["default"]
     if ENV_NAME_PATTERN in entry.get("patternProperties", {}):
         entry["additionalProperties"] = False

@@ -34,7 +34,7 @@ FailurePolicy = Annotated[
     one_of(OnFailure),
     Field(description="What a failure does: go back, stop at the last good checkpoint, or go on without it."),
 ]
-RollbackTarget = Annotated[StepId, Field(description="Id of the earlier step whose checkpoint a failure goes back to.")]
+ROLLBACK_TO: Final = "Id of the earlier step whose checkpoint a failure goes back to; absent: the start."
 Checks = Annotated[tuple[CheckName, ...], Field(max_length=32), ruled(distinct)]
 
 
