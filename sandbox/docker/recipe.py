@@ -33,7 +33,6 @@ LOCKS: Final = ("tools.lock", "run.lock")
 CONTEXT_LIMIT_BYTES: Final = 512 * MIB
 
 _RUNNER: Final = Path(__file__).resolve().parent / "runner"
-_TOP: Final = Path(__file__).resolve().parents[2]
 _PYTHON: Final = "3.11"
 _GLIBC_MINOR: Final = 36
 """Of the base: wheels for any glibc up to 2.36 fit."""
@@ -65,13 +64,9 @@ class Recipe:
 
 
 def read_recipe(architecture: str) -> Recipe:
-    """The recipe of this installation.
-
-    An installed package has the Dockerfile beside the locks, a source tree has it at its top.
-    """
-    dockerfile = next(path for path in (_RUNNER / "Dockerfile", _TOP / "Dockerfile") if path.is_file())
+    """The recipe of this installation. (In a source tree the Dockerfile there is a link to the one at the top.)"""
     locks = {name: (_RUNNER / name).read_bytes() for name in LOCKS}
-    return Recipe(dockerfile.read_bytes(), locks, architecture)
+    return Recipe((_RUNNER / "Dockerfile").read_bytes(), locks, architecture)
 
 
 def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:
