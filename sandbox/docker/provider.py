@@ -1,0 +1,322 @@
+"""Sandboxes of a Docker engine: `DockerSandboxProvider` and the `DockerSandbox` it hands out.
+
+Where layers can be mounted late, a claim takes a waiting container and mounts the layer on its slot; where they
+cannot (the store says so, or the runtime does not see late mounts), the layer is mounted first and a container
+is started over it. Either way the layer is unmounted only when every process of the container is dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sandbox.docker.api import DockerApi
+from sandbox.docker.attempt import Attempt
+from sandbox.docker.container import Container, start_container
+from sandbox.docker.policy import ContainerPolicy, ImageFacts
+from sandbox.docker.pool import PoolBounds, SandboxPool
+from sandbox.docker.reaper import LeaseCheck, reap
+from sandbox.docker.removal import Removals, remove_slot
+from sandbox.errors import (
+    ImageRefusedError,
+    LayerKindError,
+    MountError,
+    SandboxUnavailableError,
+    SpecRefusedError,
+)
+from sandbox.policy import check_request, check_spec
+from sandbox.sandbox import OutputSink
+from sandbox.spec import ExecRequest, ExecResult, SandboxSpec, Verdict
+from sandbox.workspace.layer import DiskLimit, LayerKey, LayerKind, Usage, VolumeId
+from sandbox.workspace.store import LayerStore
+
+_LOG: Final = logging.getLogger(__name__)
+_LATE_RUNTIMES: Final = frozenset({"runc", "crun"})
+_UNMOUNT_TRIES: Final = 10
+_UNMOUNT_PAUSE: Final = 0.002
+_GO_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+
+_FULL_BYTES: Final = 128 * 1024
+_FULL_INODES: Final = 2
+"""A volume with less than this free is full: file systems refuse writes some blocks before the last."""
+
+
+def volume_is_full(usage: Usage, limit: DiskLimit) -> bool:
+    """True when a volume has practically nothing left to give."""
+    return limit.bytes - usage.bytes < _FULL_BYTES or limit.inodes - usage.inodes < _FULL_INODES
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """What the engine says of itself and its machine."""
+
+    cgroup_version: int
+    cpus: int
+    architecture: str
+    runtimes: frozenset[str]
+
+    @classmethod
+    def of(cls, info: dict[str, Any]) -> _Host:
+        architecture = str(info.get("Architecture", ""))
+        return cls(
+            cgroup_version=int(info.get("CgroupVersion") or 1),
+            cpus=int(info.get("NCPU") or 1),
+            architecture=_GO_ARCHITECTURES.get(architecture, architecture),
+            runtimes=frozenset(info.get("Runtimes") or ()),
+        )
+
+
+class DockerSandbox:
+    """One container over one layer. The specification is `sandbox.sandbox.Sandbox`."""
+
+    def __init__(
+        self,
+        container: Container,
+        store: LayerStore,
+        layer: LayerKey,
+        volume: VolumeId,
+        on_closed: Callable[[DockerSandbox], None],
+    ) -> None:
+        self.container = container
+        self._store = store
+        self._layer = layer
+        self._volume = volume
+        self._on_closed = on_closed
+        self._attempt: Attempt | None = None
+        self._killed = False
+        self._closing: asyncio.Future[None] | None = None
+
+    @property
+    def container_id(self) -> str:
+        return self.container.id
+
+    async def run(self, request: ExecRequest, on_output: OutputSink | None = None) -> ExecResult:
+        check_request(request)
+        if self._attempt is not None or self._killed or self._closing is not None:
+            raise SandboxUnavailableError("a sandbox runs one command, and this one has been used")
+        self._attempt = Attempt(self.container, request, on_output, self._volume_full)
+        return await self._attempt.run()
+
+    async def freeze(self) -> None:
+        await self.container.freeze()
+        if self._attempt is not None:
+            self._attempt.pause()
+
+    async def thaw(self) -> None:
+        await self.container.thaw()
+        if self._attempt is not None:
+            self._attempt.resume()
+
+    async def kill(self) -> None:
+        self._killed = True
+        if self._attempt is not None:
+            self._attempt.stop(Verdict.KILLED)
+        await self.container.kill()
+
+    async def close(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        # Shielded: a caller that gives up must not leave a mount behind.
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        await self.kill()
+        for attempt in itertools.count(1):
+            try:
+                await asyncio.to_thread(self._store.unmount, self._layer)
+            except MountError:
+                # The kernel drops a dead container's last references a moment after its death.
+                if attempt == _UNMOUNT_TRIES:
+                    raise
+                await asyncio.sleep(_UNMOUNT_PAUSE * attempt)
+            else:
+                break
+        self._on_closed(self)
+
+    async def _volume_full(self) -> bool:
+        usage, limit = await asyncio.to_thread(self._store.volume_usage, self._volume)
+        return volume_is_full(usage, limit)
+
+
+class DockerSandboxProvider:
+    """Hands out `DockerSandbox`es. The specification is `sandbox.sandbox.SandboxProvider`.
+
+    store_id and lease: the labels' values. slots: a directory below the store's shared mount, for this and other
+    processes' slots. is_live: see `reaper`.
+    """
+
+    def __init__(
+        self,
+        api: DockerApi,
+        store: LayerStore,
+        *,
+        store_id: str,
+        lease: str,
+        slots: Path,
+        is_live: LeaseCheck,
+        bounds: PoolBounds | None = None,
+    ) -> None:
+        self._api = api
+        self._store = store
+        self._store_id = store_id
+        self._lease = lease
+        self._slots = slots
+        self._is_live = is_live
+        self._numbers = itertools.count(1)
+        self._images: dict[str, ImageFacts] = {}
+        self._sandboxes: set[DockerSandbox] = set()
+        self._removals = Removals()
+        self._pool = SandboxPool(self._start_waiting, self._dispose, bounds or PoolBounds())
+        self._host: _Host | None = None
+        self._host_lock = asyncio.Lock()
+        self._closed = asyncio.Event()
+
+    @property
+    def pool(self) -> SandboxPool:
+        """The containers that wait."""
+        return self._pool
+
+    async def start(self) -> list[str]:
+        """Get ready: ask the engine what it can do and remove what dead processes left; returns what.
+
+        Optional before `claim`. Raises SandboxUnavailableError: the engine does not answer.
+        """
+        await self._engine_host()
+        return await reap(self._api, self._store_id, self._slots, self._is_live)
+
+    async def claim(self, spec: SandboxSpec, layer: LayerKey) -> DockerSandbox:
+        check_spec(spec)
+        if self._closed.is_set():
+            raise SandboxUnavailableError("the provider is closed")
+        late = self._store.late_mounts and spec.runtime in _LATE_RUNTIMES
+        sandbox = await (self._claim_waiting(spec, layer) if late else self._claim_cold(spec, layer))
+        self._sandboxes.add(sandbox)
+        if self._closed.is_set():
+            await sandbox.close()
+            raise SandboxUnavailableError("the provider is closed")
+        return sandbox
+
+    def expect(self, owner: str, specs: Sequence[SandboxSpec]) -> None:
+        usable = specs if self._store.late_mounts else ()
+        self._pool.expect(owner, [spec for spec in usable if spec.runtime in _LATE_RUNTIMES])
+
+    async def close(self) -> None:
+        self._closed.set()
+        await self._pool.close()
+        closings = [sandbox.close() for sandbox in self._sandboxes]
+        outcomes = await asyncio.gather(*closings, return_exceptions=True)
+        await self._removals.drain()
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    # -- the two ways to a sandbox ---------------------------------------------------------------
+
+    async def _claim_waiting(self, spec: SandboxSpec, layer: LayerKey) -> DockerSandbox:
+        container = await self._pool.take(spec)
+        try:
+            volume = await _uninterrupted(self._mount, layer, container.workspace)
+        except MountError:
+            self._dispose(container)
+            raise
+        except BaseException:
+            self._pool.give_back(container)
+            raise
+        return DockerSandbox(container, self._store, layer, volume, self._forget)
+
+    async def _claim_cold(self, spec: SandboxSpec, layer: LayerKey) -> DockerSandbox:
+        slot = await self._make_slot()
+        try:
+            volume = await _uninterrupted(self._check_kind, layer)
+            merged = await _uninterrupted(self._store.mount, layer, slot)
+            try:
+                container = await self._start(spec, merged, late_mounts=False)
+            except BaseException:
+                await _uninterrupted(self._store.unmount, layer)
+                raise
+        except BaseException:
+            await asyncio.to_thread(remove_slot, slot)
+            raise
+        return DockerSandbox(container, self._store, layer, volume, lambda done: self._forget(done, slot))
+
+    async def _start_waiting(self, spec: SandboxSpec) -> Container:
+        slot = await self._make_slot()
+        try:
+            return await self._start(spec, slot, late_mounts=True)
+        except BaseException:
+            await asyncio.to_thread(remove_slot, slot)
+            raise
+
+    async def _start(self, spec: SandboxSpec, workspace: Path, *, late_mounts: bool) -> Container:
+        host = await self._engine_host()
+        if spec.runtime not in host.runtimes:
+            raise SpecRefusedError("runtime", f"the engine has no runtime {spec.runtime!r}")
+        image = await self._image(spec.image_id, host)
+        policy = ContainerPolicy(self._store_id, self._lease, host.cgroup_version, host.cpus)
+        name = f"sandstone-{self._lease}-{next(self._numbers)}"
+        return await start_container(self._api, policy, spec, image, name, workspace, late_mounts=late_mounts)
+
+    def _mount(self, layer: LayerKey, slot: Path) -> VolumeId:
+        volume = self._check_kind(layer)
+        self._store.mount(layer, slot)
+        return volume
+
+    def _check_kind(self, layer: LayerKey) -> VolumeId:
+        row = self._store.stat(layer)
+        if row.kind is LayerKind.COMMITTED:
+            raise LayerKindError(layer, "is committed; a sandbox needs an active layer or a view")
+        return row.volume
+
+    # -- what is known of the engine -------------------------------------------------------------
+
+    async def _engine_host(self) -> _Host:
+        async with self._host_lock:
+            if self._host is None:
+                self._host = _Host.of(await self._api.info())
+            return self._host
+
+    async def _image(self, image_id: str, host: _Host) -> ImageFacts:
+        facts = self._images.get(image_id)
+        if facts is None:
+            found = await self._api.image_inspect(image_id)
+            built_for = str(found.get("Architecture") or host.architecture)
+            if built_for != host.architecture:
+                raise ImageRefusedError(image_id, f"it is for {built_for}, this host is {host.architecture}")
+            config = found.get("Config") or {}
+            facts = ImageFacts(image_id, tuple(config.get("Env") or ()), tuple(sorted(config.get("Volumes") or ())))
+            self._images[image_id] = facts
+        return facts
+
+    # -- the end of containers -------------------------------------------------------------------
+
+    async def _make_slot(self) -> Path:
+        slot = self._slots / f"{self._lease}-{next(self._numbers)}"
+        await asyncio.to_thread(slot.mkdir, mode=0o755, parents=True)
+        return slot
+
+    def _forget(self, sandbox: DockerSandbox, slot: Path | None = None) -> None:
+        self._sandboxes.discard(sandbox)
+        self._dispose(sandbox.container, slot)
+
+    def _dispose(self, container: Container, slot: Path | None = None) -> None:
+        self._removals.add(container, slot or container.workspace)
+
+
+async def _uninterrupted(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Run blocking `work` on a thread to its end, also when the caller is cancelled meanwhile.
+
+    A thread cannot be stopped: going on while it still mounts would leave a mount that nobody knows of.
+    """
+    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):
+            await task
+        raise

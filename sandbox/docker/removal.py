@@ -1,0 +1,58 @@
+"""Getting rid of used containers in the background, a few at a time, each with its slot.
+
+Removing takes the engine 5 to 100 ms, which no step should wait for. `drain` waits for all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Final
+
+from sandbox.docker.container import Container
+from sandbox.errors import SandboxUnavailableError
+
+_LOG: Final = logging.getLogger(__name__)
+_AT_ONCE: Final = 2
+
+
+class Removals:
+    """Removes containers, and slots once their container is gone."""
+
+    def __init__(self) -> None:
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, container: Container, slot: Path | None) -> None:
+        """Kill and remove `container`, then the empty directory `slot`. Returns at once."""
+        # Nothing of it may run while it queues here.
+        container.init.kill()
+        task = asyncio.ensure_future(self._remove(container, slot))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self) -> None:
+        """Wait until everything added so far is gone."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    async def _remove(self, container: Container, slot: Path | None) -> None:
+        async with self._slots:
+            try:
+                await container.kill()
+            except SandboxUnavailableError as error:
+                _LOG.warning("container %s: %s", container.id[:12], error)
+            await container.remove()
+            if slot is not None:
+                await asyncio.to_thread(remove_slot, slot)
+
+
+def remove_slot(slot: Path) -> None:
+    """Remove an empty slot. One that is mounted or not empty is left to the store's cleanup."""
+    try:
+        slot.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        _LOG.warning("slot %s stays: %s", slot.name, error)
