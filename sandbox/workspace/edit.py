@@ -196,6 +196,16 @@ class Edit:
             if self._below.lookup(checked) is not None:
                 _whiteout(directory_fd, name)
 
+    def hide(self, path: bytes) -> None:
+        """Make `path` invisible, whatever is there below, also a directory or a link; nothing below: no change."""
+        checked = check_path(path)
+        if self._below.lookup(checked) is None:
+            return
+        with self._parent(checked, keep_time=True) as (directory_fd, name):
+            if self._own(checked) is not None:
+                rmtree(directory_fd, name)
+            _whiteout(directory_fd, name)
+
     # -- the layer's own entries -----------------------------------------------------------------
 
     def _own(self, path: bytes) -> Entry | None:
