@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from engine.cli.escape import one_line
 from engine.cli.exits import UsageError
-from engine.cli.parser import Parser, did_you_mean, first_word
+from engine.cli.parser import Parser, did_you_mean, split_at_command
 
 DESCRIPTION: Final = (
     "Run plans of untrusted code changes: each step in its own disposable container over a copy-on-write\n"
@@ -71,11 +71,13 @@ class Commands:
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Raises UsageError, or HelpAsked with the text asked for."""
     parser, commands = build()
-    word = first_word(arguments, GLOBAL_VALUE_OPTIONS)
-    if word is None and "-h" not in arguments and "--help" not in arguments:
-        options = [a for a in arguments if a.startswith("-") and a.split("=")[0] not in parser.option_names()]
-        if options:
-            raise _unknown_option(options[0], parser)
+    if list(arguments[:1]) == ["--version"]:
+        arguments = ["version", *arguments[1:]]
+    options, word = split_at_command(arguments, GLOBAL_VALUE_OPTIONS)
+    for option in options:
+        if option not in parser.option_names():
+            raise _unknown_option(option, parser)
+    if word is None and not {"-h", "--help"} & set(options):
         raise UsageError("a command is missing", "see: sandstone --help")
     if word is not None and word not in commands:
         hint = did_you_mean(word, list(commands)) or "see: sandstone --help"
@@ -96,6 +98,7 @@ def build() -> tuple[Parser, dict[str, Parser]]:
     """The whole grammar, and each command's parser by name."""
     parser = Parser(prog="sandstone", description=DESCRIPTION, epilog=EPILOG)
     _add_global_options(parser, default=True)
+    parser.add_argument("--version", action="store_true", help="the same as the command version")
     parser.set_defaults(verbose=False)
     shared = Parser(add_help=False)
     _add_global_options(shared, default=False)
@@ -230,7 +233,7 @@ def _add_result(commands: Commands) -> None:
         "sandstone checkpoint last before-refactoring",
     )
     _add_id(checkpoint)
-    checkpoint.add_argument("name", metavar="NAME")
+    checkpoint.add_argument("name", metavar="NAME", help="1 to 100 printable characters")
     _add_json(checkpoint)
     _add_diff_and_export(commands)
     rollback = commands.add(
@@ -317,7 +320,7 @@ def _add_care(commands: Commands) -> None:
         "build the image that steps run in, or tell its state",
         "sandstone image build",
     )
-    image.add_argument("verb", choices=("build", "state"), metavar="build|state")
+    image.add_argument("verb", choices=("build", "state"), metavar="build|state", help="what to do")
     image.add_argument("--force", action="store_true", help="build even when it is current")
     _add_json(image)
     commands.add(

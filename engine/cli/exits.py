@@ -67,6 +67,7 @@ EXIT_OF: Final[Mapping[type[BaseException], Exit]] = MappingProxyType(
         sandbox_errors.ImageNotFoundError: Exit.UNFIT,
         sandbox_errors.ImageRefusedError: Exit.UNFIT,
         sandbox_errors.SpecRefusedError: Exit.UNFIT,
+        sandbox_errors.ImageBuildError: Exit.UNFIT,
         sandbox_errors.SetupFailedError: Exit.FAILED,
         sandbox_errors.LayerError: Exit.UNFIT,
         sandbox_errors.LayerNotFoundError: Exit.UNFIT,

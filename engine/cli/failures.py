@@ -17,6 +17,8 @@ def message_of(error: BaseException) -> str:
     """What is wrong, safe to print; several lines where the error lists several things."""
     if isinstance(error, sandbox_errors.SetupFailedError):
         return block(f"{error}\n{_indented(error.output_tail)}".rstrip())
+    if isinstance(error, sandbox_errors.ImageBuildError):
+        return block(f"{error.stage}: {error.reason}\n{_indented(error.output_tail)}".rstrip())
     if isinstance(error, OSError):
         where = f"{one_line(str(error.filename))}: " if error.filename is not None else ""
         return f"{where}{one_line(error.strerror or str(error) or type(error).__name__)}"
@@ -32,7 +34,7 @@ def hint_of(error: BaseException) -> str:
     """What would help, or nothing."""
     if isinstance(error, UsageError):
         return block(error.hint)
-    if isinstance(error, engine_errors.EnvironmentUnfitError):
+    if isinstance(error, engine_errors.EnvironmentUnfitError | sandbox_errors.ImageBuildError):
         return block(error.fix)
     if isinstance(error, engine_errors.ApplyConflictError):
         return "run the plan again over the changed project, or apply --force (what it replaces is kept)"

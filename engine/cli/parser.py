@@ -52,14 +52,18 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
-def first_word(arguments: Sequence[str], value_options: Sequence[str]) -> str | None:
-    """The first argument that is no option and no value of one of `value_options`: the command asked for."""
-    skip = False
+def split_at_command(
+    arguments: Sequence[str], value_options: Sequence[str]
+) -> tuple[list[str], str | None]:
+    """The options before the command, without their values, and the command asked for."""
+    options: list[str] = []
+    values_to_skip = False
     for argument in arguments:
-        if skip:
-            skip = False
-        elif argument in value_options:
-            skip = True
-        elif not argument.startswith("-"):
-            return argument
-    return None
+        if values_to_skip:
+            values_to_skip = False
+        elif argument.startswith("-"):
+            options.append(argument.split("=")[0])
+            values_to_skip = argument in value_options
+        else:
+            return options, argument
+    return options, None

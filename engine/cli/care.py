@@ -1,0 +1,115 @@
+"""The commands that care for the installation: `doctor`, `gc`, `image`, `version`."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from engine.cli.escape import one_line
+from engine.cli.exits import Exit, UsageError
+from engine.cli.output import Output
+from engine.cli.session import Session
+from engine.cli.shapes import SHORT_ID
+from engine.cli.timing import size_text
+
+if TYPE_CHECKING:
+    from sandbox.docker.image import ImageState
+    from sandbox.host import Probe
+
+
+async def doctor(session: Session) -> Exit:
+    """`sandstone doctor`: exit 3 when something needed is missing."""
+    output = session.output
+    async with session.open() as application:
+        probes = await application.doctor()
+    ok = all(probe.ok for probe in probes)
+    if session.arguments.json:
+        shapes = [
+            {"name": probe.name, "ok": probe.ok, "detail": probe.detail, "fix": probe.fix or None}
+            for probe in probes
+        ]
+        output.result_json({"ok": ok, "probes": shapes})
+    else:
+        width = max((len(probe.name) for probe in probes), default=0)
+        for probe in probes:
+            _show_probe(output, probe, width)
+    return Exit.DONE if ok else Exit.UNFIT
+
+
+def _show_probe(output: Output, probe: Probe, width: int) -> None:
+    mark = output.styled("ok  ", "good") if probe.ok else output.styled("FAIL", "bad")
+    output.result(f"{mark}  {one_line(probe.name).ljust(width)}  {one_line(probe.detail)}".rstrip())
+    if not probe.ok and probe.fix:
+        output.result(f"      {' ' * width}  {output.styled('fix:', 'accent')} {one_line(probe.fix)}")
+
+
+async def gc(session: Session) -> Exit:
+    """`sandstone gc`."""
+    arguments, output = session.arguments, session.output
+    if arguments.all and arguments.older_than is not None:
+        raise UsageError("--all and --older-than exclude each other")
+    older_than = timedelta(0) if arguments.all else arguments.older_than
+    async with session.open() as application:
+        report = await application.gc(
+            older_than=older_than, keep=arguments.keep, dry_run=arguments.dry_run
+        )
+    if arguments.json:
+        output.result_json({**report.to_json(), "dry_run": arguments.dry_run})
+        return Exit.DONE
+    would = "would remove" if arguments.dry_run else "removed"
+    for execution_id in report.executions:
+        output.result(f"{would} execution {execution_id[:SHORT_ID]}")
+    counts = f"{len(report.executions)} executions, {report.layers} layers, {report.containers} containers"
+    output.result(f"{would} {counts}: {size_text(report.bytes)}")
+    return Exit.DONE
+
+
+async def image(session: Session) -> Exit:
+    """`sandstone image build|state`."""
+    arguments, output = session.arguments, session.output
+    if arguments.force and arguments.verb != "build":
+        raise UsageError("--force goes with `image build`")
+    async with session.open() as application:
+        if arguments.verb == "build":
+            state = await application.image.build(lambda line: output.note(one_line(line)), force=arguments.force)
+        else:
+            state = await application.image.state()
+    if arguments.json:
+        output.result_json(_image_json(state))
+        return Exit.DONE
+    output.result(f"{state.currency.value}: {_image_text(state)}")
+    return Exit.DONE
+
+
+def _image_text(state: ImageState) -> str:
+    if not state.image_id:
+        return "there is no image yet; build it with: sandstone image build"
+    return f"{one_line(state.image_id)}, {size_text(state.size_bytes)}, built {one_line(state.created)}"
+
+
+def _image_json(state: ImageState) -> dict[str, object]:
+    return {
+        "state": state.currency.value,
+        "image": state.image_id or None,
+        "recipe": state.recipe,
+        "built_recipe": state.built_recipe or None,
+        "base": state.base or None,
+        "size_bytes": state.size_bytes,
+        "created": state.created or None,
+    }
+
+
+def version(arguments: argparse.Namespace, output: Output) -> Exit:
+    """`sandstone version`."""
+    from importlib.metadata import version as version_of
+
+    found = version_of("sandstone")
+    if arguments.json:
+        output.result_json(
+            {"version": found, "python": platform.python_version(), "machine": platform.machine()}
+        )
+    else:
+        output.result(f"sandstone {found}")
+    return Exit.DONE

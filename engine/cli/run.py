@@ -1,0 +1,98 @@
+"""`sandstone run` and `sandstone resume`: drive an execution to its end and tell how it ended.
+
+With `--json`, standard output gets exactly one object, whatever happens; without it, a summary.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from engine.cli.exits import EXIT_OF_STATE, Exit, exit_of
+from engine.cli.failures import KNOWN, hint_of, message_of
+from engine.cli.follow import follow
+from engine.cli.outcome import Outcome, tell
+from engine.cli.plan import read_plan, secrets_of
+from engine.cli.session import Session
+from engine.cli.shapes import not_started_json
+from engine.cli.views import make_view
+from engine.journal.records import ExecutionRecord
+from engine.journal.states import ExecutionState
+from engine.plan.model import Plan
+from engine.plan.parse import parse_plan
+
+if TYPE_CHECKING:
+    from engine.app import Application
+
+
+async def run_plan(session: Session) -> Exit:
+    """`sandstone run PLAN`."""
+    arguments = session.arguments
+    name, started = arguments.name, False
+    try:
+        plan = read_plan(arguments.plan)
+        name = name or plan.name or None
+        secrets = secrets_of(plan, os.environ)
+        async with session.open() as application:
+            execution_id = await application.engine.start(
+                plan, arguments.workspace, name=arguments.name, secrets=secrets, keep=arguments.keep
+            )
+            started = True
+            return await _drive(session, application, execution_id, plan, after=0)
+    except KNOWN as error:
+        if arguments.json and not started:
+            session.output.result_json(not_started_json(error, name))
+        raise
+
+
+async def resume(session: Session) -> Exit:
+    """`sandstone resume ID`."""
+    async with session.open() as application:
+        record = application.journal.find(session.arguments.id)
+        plan = parse_plan(record.plan_json, "the journal")
+        await application.engine.resume(record.id, secrets_of(plan, os.environ))
+        return await _drive(session, application, record.id, plan, after=record.last_sequence)
+
+
+async def _drive(
+    session: Session, application: Application, execution_id: str, plan: Plan, after: int
+) -> Exit:
+    """Follow the execution to its end, apply it if asked, tell the outcome."""
+    arguments, journal = session.arguments, application.journal
+    record, steps = journal.execution(execution_id), journal.steps(execution_id)
+    view = make_view(session.output, arguments.quiet, plan, record, steps, journal)
+    record = await follow(session, application, execution_id, view, after)
+    outcome = Outcome(
+        record,
+        journal.steps(execution_id),
+        journal.checkpoints(execution_id),
+        await application.results.changes(execution_id),
+    )
+    if getattr(arguments, "apply", False) and record.state is ExecutionState.COMPLETED:
+        await _apply(session, application, outcome)
+    tell(session.output, outcome, as_json=arguments.json, quiet=arguments.quiet)
+    if outcome.apply_error is not None:
+        session.output.error(message_of(outcome.apply_error), hint_of(outcome.apply_error))
+        return exit_of(outcome.apply_error)
+    return _exit(session, record)
+
+
+async def _apply(session: Session, application: Application, outcome: Outcome) -> None:
+    """Apply what the run made, unless a signal came in its last moment."""
+    if session.interrupts.received is not None:
+        session.output.note("not applied: interrupted")
+        return
+    try:
+        outcome.applied = await application.results.apply(
+            outcome.record.id, dry_run=False, force=False, allow=()
+        )
+    except KNOWN as error:
+        outcome.apply_error = error
+
+
+def _exit(session: Session, record: ExecutionRecord) -> Exit:
+    interrupted = session.interrupts.received is not None
+    unapplied = getattr(session.arguments, "apply", False)
+    if interrupted and (record.state is ExecutionState.CANCELLED or unapplied):
+        return session.interrupts.exit
+    return EXIT_OF_STATE[record.state]

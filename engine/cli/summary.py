@@ -1,0 +1,88 @@
+"""The end of a run in words: what became of it, what changed, and what to type next. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from engine.cli.escape import one_line
+from engine.cli.shapes import SHORT_ID, change_counts, is_directory
+from engine.cli.timing import span_text
+from engine.journal.records import CheckpointRecord, ExecutionRecord, StepRecord
+from engine.journal.states import ExecutionState
+from sandbox.workspace.changes import Change, ChangeKind
+
+MAX_LISTED: Final = 30
+"""Changed paths that a summary lists; `diff --stat` lists all."""
+
+LETTER: Final = {ChangeKind.ADDED: "A", ChangeKind.DELETED: "D"}
+
+STATE_STYLE: Final = {
+    ExecutionState.COMPLETED: "good",
+    ExecutionState.FAILED: "bad",
+    ExecutionState.CANCELLED: "warn",
+    ExecutionState.PAUSED: "warn",
+    ExecutionState.RUNNING: "accent",
+    ExecutionState.IDLE: "dim",
+}
+
+
+def headline(record: ExecutionRecord) -> tuple[str, str]:
+    """The state, and the rest of the line."""
+    reason = f": {one_line(record.reason)}" if record.reason else ""
+    return (
+        record.state.value,
+        f"{one_line(record.name)} ({record.id[:SHORT_ID]}) in {span_text(record.run_ms)}{reason}",
+    )
+
+
+def step_counts(steps: Sequence[StepRecord]) -> str:
+    """`5 steps: 4 succeeded, 1 skipped`."""
+    counts = Counter(step.state.value.replace("_", " ") for step in steps)
+    parts = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return f"{len(steps)} step{'s' if len(steps) != 1 else ''}: {parts}"
+
+
+def counts_text(changes: Sequence[Change]) -> str:
+    """`2 added, 1 modified`, or `no changes`."""
+    parts = [f"{count} {word}" for word, count in change_counts(changes).items() if count]
+    return ", ".join(parts) or "no changes"
+
+
+def path_lines(changes: Sequence[Change]) -> list[tuple[str, str]]:
+    """`A`, `M` or `D` and the path, for at most MAX_LISTED files."""
+    listed = [change for change in changes if not is_directory(change)]
+    shown = [(LETTER.get(change.kind, "M"), one_line(change.path)) for change in listed[:MAX_LISTED]]
+    if len(listed) > MAX_LISTED:
+        shown.append((" ", f"and {len(listed) - MAX_LISTED} more"))
+    return shown
+
+
+def next_commands(
+    record: ExecutionRecord, changed: bool, applied: bool, branches: Sequence[CheckpointRecord]
+) -> list[tuple[str, str]]:
+    """Commands that make sense now, each with what it does. `branches`: what failed attempts left."""
+    short = record.id[:SHORT_ID]
+    commands = []
+    if applied:
+        commands.append((f"sandstone apply {short} --undo", "bring back what was there before"))
+    elif changed:
+        commands.append((f"sandstone diff {short}", "see the changes"))
+        commands.append((f"sandstone apply {short}", f"copy them to {one_line(record.workspace)}"))
+        commands.append((f"sandstone rollback {short}", "go one checkpoint back"))
+    if branches and record.state is ExecutionState.FAILED:
+        span = f"{branches[-1].parent}..{branches[-1].id}"
+        commands.append((f"sandstone diff {short} {span}", "see what the failed attempt changed"))
+    if record.state is ExecutionState.PAUSED:
+        commands.append((f"sandstone resume {short}", "go on"))
+    return commands
+
+
+def step_reason(step: StepRecord) -> str:
+    """Why a step is what it is, when there is something to say: one line, escaped."""
+    if step.detail:
+        return one_line(step.detail)
+    if step.verdict:
+        return one_line(step.verdict.replace("_", " "))
+    return f"exit code {step.exit_code}" if step.exit_code else ""

@@ -1,0 +1,282 @@
+"""An application for tests of the command line: a real journal and a real event bus, and an engine that does what
+a script says instead of running anything. Times come from a manual clock, so outputs can be compared as text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from engine.clock import ManualClock
+from engine.errors import WrongStateError
+from engine.events.bus import EventBus
+from engine.events.types import EventKind, OutputChunk
+from engine.execution.decide import Progress
+from engine.journal.database import Database
+from engine.journal.journal import Journal, Transaction
+from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
+from engine.journal.states import ENDED, ExecutionState, StepState
+from sandbox.spec import Stream
+from sandbox.workspace.changes import Change
+
+ID = "0123456789abcdef0123456789abcdef"
+
+
+@dataclass
+class Act:
+    """What a scripted step does. hang: runs until the execution is cancelled."""
+
+    ok: bool = True
+    stdout: bytes = b""
+    stderr: bytes = b""
+    exit_code: int | None = 0
+    verdict: str | None = None
+    detail: str = ""
+    took: timedelta = timedelta(milliseconds=20)
+    hang: bool = False
+    attempts: int = 1
+
+
+@dataclass
+class Script:
+    """What the fake does. started: called when a step hangs (a test sends its signal then)."""
+
+    acts: Mapping[str, Act] = field(default_factory=dict)
+    changes: Sequence[Change] = ()
+    started: Callable[[], None] = lambda: None
+    start_error: Exception | None = None
+    apply_error: Exception | None = None
+    finish_despite_cancel: bool = False
+
+
+class FakeEngine:
+    def __init__(self, journal: Journal, clock: ManualClock, script: Script, logs: Path) -> None:
+        self.bus = EventBus()
+        self.given_secrets: Mapping[str, str] = {}
+        self.cancelled: list[str] = []
+        self._journal = journal
+        self._clock = clock
+        self._script = script
+        self._logs = logs
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._cancel = asyncio.Event()
+
+    def write(self, change: Callable[[Transaction], Any]) -> Any:
+        with self._journal.transaction() as transaction:
+            result = change(transaction)
+        for event in transaction.events:
+            self.bus.publish(event)
+        return result
+
+    async def start(self, plan, workspace, *, name=None, secrets=None, keep=False) -> str:
+        if self._script.start_error is not None:
+            raise self._script.start_error
+        self.given_secrets = dict(secrets or {})
+        self.kept = keep
+        record = ExecutionRecord(
+            ID,
+            name or plan.name,
+            ExecutionState.IDLE,
+            plan.to_json(),
+            plan.digest,
+            str(workspace),
+            1,
+            2,
+            0,
+            self._clock.now(),
+        )
+        steps = [StepRecord(ID, index, step.id, step.type) for index, step in enumerate(plan.steps)]
+
+        def accept(tx: Transaction) -> None:
+            tx.add_execution(record, steps)
+            tx.add_checkpoint(ID, "start", CheckpointKind.AUTOMATIC, None, None)
+
+        self.write(accept)
+        self._launch(ID, EventKind.EXECUTION_STARTED, name=record.name, workspace=record.workspace)
+        return ID
+
+    async def resume(self, execution_id: str, secrets=None) -> None:
+        record = self._journal.execution(execution_id)
+        if record.state is not ExecutionState.PAUSED:
+            raise WrongStateError("resume", execution_id, record.state.value, ["paused"])
+        self.given_secrets = dict(secrets or {})
+        self._launch(execution_id, EventKind.EXECUTION_RESUMED)
+
+    async def wait(self, execution_id: str) -> ExecutionRecord:
+        if execution_id in self._tasks:
+            await asyncio.shield(self._tasks[execution_id])
+        return self._journal.execution(execution_id)
+
+    async def cancel(self, execution_id: str, reason: str = "asked for") -> ExecutionRecord:
+        self.cancelled.append(execution_id)
+        if self._journal.execution(execution_id).state in ENDED:
+            raise WrongStateError("cancel", execution_id, "completed", ["running"])
+        self._cancel.set()
+        record = await self.wait(execution_id)
+        if record.state is not ExecutionState.CANCELLED:
+            raise WrongStateError("cancel", execution_id, record.state.value, ["running"])
+        return record
+
+    async def get_progress(self, execution_id: str) -> Progress:
+        record = self._journal.execution(execution_id)
+        steps = self._journal.steps(execution_id)
+        return Progress(execution_id, record.state, 1, len(steps), steps[-1].id, 2, 1500.0, 500.0)
+
+    async def rollback(self, execution_id: str, to: str | None = None) -> CheckpointRecord:
+        target = self._journal.checkpoint(execution_id, to or "c0")
+
+        def change(tx: Transaction) -> None:
+            tx.move(execution_id, ExecutionState.PAUSED, f"rolled back to {target.id}")
+            tx.set_execution(execution_id, head=target.id)
+
+        self.write(change)
+        return target
+
+    async def checkpoint(self, execution_id: str, name: str) -> CheckpointRecord:
+        head = self._journal.execution(execution_id).head
+        return self.write(
+            lambda tx: tx.add_checkpoint(execution_id, name, CheckpointKind.MANUAL, None, head, None)
+        )
+
+    def _launch(self, execution_id: str, kind: EventKind, **data: Any) -> None:
+        def begin(tx: Transaction) -> None:
+            tx.move(execution_id, ExecutionState.RUNNING)
+            tx.emit(execution_id, kind, None, **data)
+
+        self.write(begin)
+        self._tasks[execution_id] = asyncio.create_task(self._drive(execution_id))
+
+    async def _drive(self, execution_id: str) -> None:
+        for step in self._journal.steps(execution_id):
+            if step.state is not StepState.PENDING:
+                continue
+            act = self._script.acts.get(step.id, Act())
+            if not await self._attempts(step, act):
+                self._interrupt(step)
+                return
+            if not act.ok:
+                self._end(execution_id, ExecutionState.FAILED, f"step {step.id} failed: {act.detail}")
+                return
+        self._end(execution_id, ExecutionState.COMPLETED, "")
+
+    async def _attempts(self, step: StepRecord, act: Act) -> bool:
+        for attempt in range(1, act.attempts + 1):
+            self._begin(step, attempt)
+            self._print(step, attempt, act)
+            if act.hang:
+                self._script.started()
+                await self._cancel.wait()
+                return self._script.finish_despite_cancel
+            await asyncio.sleep(0)
+            self._clock.advance(act.took)
+            if attempt < act.attempts:
+                self.write(
+                    lambda tx, n=attempt: tx.emit(
+                        step.execution_id, EventKind.STEP_RETRYING, step.id, attempt=n, reason="lost", wait_ms=500.0
+                    )
+                )
+        self._finish(step, act)
+        return True
+
+    def _begin(self, step: StepRecord, attempt: int) -> None:
+        def change(tx: Transaction) -> None:
+            tx.move_step(step.execution_id, step.index, StepState.RUNNING, attempts=attempt)
+            tx.emit(step.execution_id, EventKind.STEP_STARTED, step.id, type=step.type, attempt=attempt)
+
+        self.write(change)
+
+    def _print(self, step: StepRecord, attempt: int, act: Act) -> None:
+        for stream, data in ((Stream.STDOUT, act.stdout), (Stream.STDERR, act.stderr)):
+            if data:
+                self.bus.publish(OutputChunk(step.execution_id, step.id, attempt, stream, data))
+                path = self._logs / f"{step.index}-{attempt}.{stream.value}"
+                path.write_bytes(data)
+
+    def _finish(self, step: StepRecord, act: Act) -> None:
+        took = act.took.total_seconds() * 1e3
+        data = {"exit_code": act.exit_code, "verdict": act.verdict, "detail": act.detail, "duration_ms": took}
+        columns = {**data, "overhead_ms": 1.5, "stdout_tail": act.stdout, "stderr_tail": act.stderr}
+
+        def change(tx: Transaction) -> None:
+            if act.ok:
+                head = self._journal.execution(step.execution_id).head
+                point = tx.add_checkpoint(
+                    step.execution_id, step.id, CheckpointKind.AUTOMATIC, None, head, step.id
+                )
+                tx.set_execution(step.execution_id, head=point.id)
+                columns["checkpoint"] = point.id
+            state = StepState.SUCCEEDED if act.ok else StepState.FAILED
+            tx.move_step(step.execution_id, step.index, state, **columns)
+            kind = EventKind.STEP_COMPLETED if act.ok else EventKind.STEP_FAILED
+            tx.emit(step.execution_id, kind, step.id, **data)
+
+        self.write(change)
+
+    def _interrupt(self, step: StepRecord) -> None:
+        def change(tx: Transaction) -> None:
+            tx.move_step(step.execution_id, step.index, StepState.PENDING)
+
+        self.write(change)
+        self._end(step.execution_id, ExecutionState.CANCELLED, "asked for")
+
+    def _end(self, execution_id: str, state: ExecutionState, reason: str) -> None:
+        kind = EventKind(f"execution-{state.value}")
+
+        def change(tx: Transaction) -> None:
+            tx.move(execution_id, state, reason)
+            tx.set_execution(execution_id, end_time=tx.now, run_ms=1234)
+            tx.emit(execution_id, kind, None, reason=reason)
+
+        self.write(change)
+
+
+class FakeResults:
+    def __init__(self, journal: Journal, script: Script, logs: Path) -> None:
+        self._journal = journal
+        self._script = script
+        self._logs = logs
+        self.applied: list[dict[str, Any]] = []
+
+    async def changes(self, execution_id: str, a: str | None = None, b: str | None = None) -> list[Change]:
+        return list(self._script.changes)
+
+    async def apply(self, execution_id: str, *, dry_run: bool, force: bool, allow: Sequence[str]) -> Any:
+        if self._script.apply_error is not None:
+            raise self._script.apply_error
+        self.applied.append({"id": execution_id, "dry_run": dry_run, "force": force, "allow": list(allow)})
+        return object()
+
+    def logs(self, execution_id: str, step_id: str | None) -> Iterator[tuple[str, int, Stream, Path]]:
+        names = {step.index: step.id for step in self._journal.steps(execution_id)}
+        for path in sorted(self._logs.iterdir()):
+            index, attempt = path.stem.split("-")
+            if step_id in (None, names[int(index)]):
+                yield names[int(index)], int(attempt), Stream(path.suffix[1:]), path
+
+
+class FakeApplication:
+    """One state directory; `open` may be called once per command."""
+
+    def __init__(self, home: Path, script: Script | None = None) -> None:
+        self.home = home
+        self.script = script or Script()
+        self.opened: list[tuple[Path | None, bool]] = []
+        logs = home / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self.clock = ManualClock()
+        self._database = Database(home / "journal.db")
+        self.journal = Journal(self._database, self.clock)
+        self.engine = FakeEngine(self.journal, self.clock, self.script, logs)
+        self.results = FakeResults(self.journal, self.script, logs)
+
+    @asynccontextmanager
+    async def open(self, home: Path | None = None, *, engine: bool) -> AsyncIterator[FakeApplication]:
+        self.opened.append((home, engine))
+        yield self
+
+    def close(self) -> None:
+        self._database.close()
