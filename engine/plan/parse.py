@@ -24,6 +24,7 @@ from engine.plan.source import (
     Bare,
     Entries,
     Items,
+    Kind,
     Misread,
     Node,
     Position,
@@ -204,7 +205,7 @@ def _read_step(file: str, root: Entries, index: int, node: Node, faults: _Faults
         return Unread("")
     unread = Unread(data["id"] if isinstance(data["id"], str) else "")
     kind = data.get("type")
-    name = kind.text if isinstance(kind, Bare) else kind
+    name = kind.text if isinstance(kind, Bare) and kind.kind is not Kind.NULL else kind
     if not isinstance(name, str) or name not in STEP_MODELS:
         message, hint = (
             ("the key is missing", f"type: {', '.join(STEP_MODELS)}")

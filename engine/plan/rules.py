@@ -229,7 +229,7 @@ def check_image(value: str) -> str:
     if _IMAGE_ID.fullmatch(value):
         return value
     match = _IMAGE.fullmatch(value)
-    if match is None or len(match["name"]) > 255:
+    if match is None or len(match["name"]) > 255 or value.startswith("sha256:"):
         if value != value.lower() and _IMAGE.fullmatch(value.lower()):
             hint = f"image names are in lower case: {value.lower()}"
         raise ValueRefusedError(f"{shown(value)} is not the name of an image", hint)
