@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import socket
 import stat
 import subprocess
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,8 +27,8 @@ from sandbox.workspace.tree import (
     scan,
     walk,
 )
+from tests.unit.sandbox.workspace.ordinary_user import as_ordinary_user
 
-NOBODY = 65534
 OPENERS = [open_beneath, open_by_parts]
 
 
@@ -60,29 +58,6 @@ def nested(root: Path, levels: int) -> None:
         os.close(here)
         here = below
     os.close(here)
-
-
-def as_ordinary_user(root: Path, work: Callable[[], None], owned: bool = True) -> None:
-    """Run `work` in a child that is nobody, with `root` as its working directory, its own if `owned`."""
-    if os.geteuid() == 0 and owned:
-        subprocess.run(["chown", "-Rh", f"{NOBODY}:{NOBODY}", root], check=True)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.chdir(root)
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
-                ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE, as in any process that started so
-            work()
-            status = 0
-        finally:
-            if status:
-                traceback.print_exc()
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @contextmanager
