@@ -80,8 +80,9 @@ class DockerApi:
         self._makers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="engine-make")
         self._lookers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="engine-look")
         self._local = threading.local()
+        self._clients: list[docker.APIClient] = []
         self._version = ""
-        self._version_lock = threading.Lock()
+        self._lock = threading.Lock()
 
     # -- containers ------------------------------------------------------------------------------
 
@@ -177,6 +178,9 @@ class DockerApi:
         """End the threads; calls under way are abandoned to their own time limits. Idempotent."""
         self._makers.shutdown(wait=False, cancel_futures=True)
         self._lookers.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            while self._clients:
+                self._clients.pop().close()
 
     # -- how calls are made ----------------------------------------------------------------------
 
@@ -228,10 +232,12 @@ class DockerApi:
                 timeout=int(QUICK.total_seconds()),
             )
             self._local.client = client
+            with self._lock:
+                self._clients.append(client)
         return cast("docker.APIClient", client)
 
     def _negotiated(self) -> str:
-        with self._version_lock:
+        with self._lock:
             if not self._version:
                 asked = ".".join(map(str, PREFERRED_API))
                 client = docker.APIClient(
