@@ -382,7 +382,7 @@ class Driver:
         return {
             "done": progress.done + 1,
             "total": progress.total,
-            "step_id": run.steps[index].id,
+            "step": run.steps[index].id,
             "elapsed_ms": round(progress.elapsed_ms, 1),
         }
 

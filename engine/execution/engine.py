@@ -11,11 +11,12 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
+from engine.checkpoints import baseline
 from engine.clock import Clock
 from engine.errors import EngineError, NotFoundError, WrongStateError
 from engine.events.bus import EventBus
@@ -24,6 +25,7 @@ from engine.execution.attempt import Blocking, ExecutionContext
 from engine.execution.control import PauseMode, RunControl
 from engine.execution.decide import Progress, estimate_left
 from engine.execution.driver import START, Driver, disk_limit
+from engine.execution.environments import Environments
 from engine.execution.hide import HiddenPaths
 from engine.execution.locks import ExecutionLocks
 from engine.execution.masking import MIN_SECRET_BYTES, Masker
@@ -38,27 +40,8 @@ from engine.plan.model import Environment, Plan, Step
 from engine.plan.parse import parse_plan
 from sandbox.errors import SandboxError
 from sandbox.workspace.layer import VolumeId
+from sandbox.workspace.manifest import Manifest
 from sandbox.workspace.store import LayerStore
-
-
-class Environments(Protocol):
-    """Turns a plan's `environment` into the id of a local image."""
-
-    async def resolve(self, environment: Environment) -> str:
-        """The image that steps (or the set-up) start from, checked. Quick; nothing is built.
-
-        Raises:
-          ImageNotFoundError, ImageRefusedError, SandboxUnavailableError.
-        """
-        ...
-
-    async def prepare(self, environment: Environment, image_id: str, workspace: Path) -> str:
-        """The image with the set-up's commands run in it; from the cache where there is one.
-
-        Raises:
-          SetupFailedError, SandboxUnavailableError.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +141,13 @@ class ExecutionEngine:
                 lease=self._services.lease,
             )
             steps = [StepRecord(execution_id, i, s.id, s.type) for i, s in enumerate(plan.steps)]
-            head = await self._writer.write(lambda tx: _accept(tx, record, steps, keep))
+            root_record = await self._blocking(baseline.begin, root.path)
+            head = await self._writer.write(lambda tx: _accept(tx, record, steps, root_record, keep))
         except BaseException:
             await self._blocking(self._abandon, VolumeId(execution_id), execution_id, lock)
             raise
         record = await self._blocking(self._journal.execution, execution_id)
-        run = self._make_run(record, context, steps, head, lock)
+        run = self._make_run(record, context, steps, head, lock, root_record)
         self._launch(run)
         return execution_id
 
@@ -229,7 +213,8 @@ class ExecutionEngine:
             self._services.locks.release(lock)
             raise
         record = await self._blocking(self._journal.execution, execution_id)
-        self._launch(self._make_run(record, context, steps, head, lock))
+        known = await self._blocking(self._journal.baseline, execution_id)
+        self._launch(self._make_run(record, context, steps, head, lock, known))
 
     # -- control ---------------------------------------------------------------------------------
 
@@ -387,6 +372,7 @@ class ExecutionEngine:
         steps: list[StepRecord],
         head: CheckpointRecord,
         lock: int,
+        recorded: Iterable[bytes],
     ) -> Run:
         return Run(
             record=record,
@@ -395,6 +381,7 @@ class ExecutionEngine:
             head=head,
             masker=Masker(context.secrets.values()),
             lock=lock,
+            recorded=dict.fromkeys(recorded),
             needs=[step.needs for step in context.plan.steps],
             control=RunControl(),
         )
@@ -448,7 +435,8 @@ class ExecutionEngine:
             lambda tx: tx.emit(run.id, EventKind.ENVIRONMENT_PREPARING, None, commands=len(environment.setup))
         )
         base = await self._services.environments.resolve(environment)
-        image_id = await self._services.environments.prepare(environment, base, run.context.workspace)
+        mask = await self._blocking(run.context.hide.mask, run.context.plan.sandbox.hide) or Manifest()
+        image_id = await self._services.environments.prepare(environment, base, run.context.workspace, mask.hides)
         await self._writer.write(lambda tx: tx.set_execution(run.id, image_id=image_id))
         run.context = replace(run.context, image_id=image_id)
 
@@ -494,8 +482,15 @@ def _workspace_root(workspace: Path) -> _Root:
     return _Root(path, status.st_dev, status.st_ino, (status.st_uid, status.st_gid))
 
 
-def _accept(tx: Transaction, record: ExecutionRecord, steps: list[StepRecord], keep: bool) -> CheckpointRecord:
+def _accept(
+    tx: Transaction,
+    record: ExecutionRecord,
+    steps: list[StepRecord],
+    root: Mapping[bytes, dict[str, Any] | None],
+    keep: bool,
+) -> CheckpointRecord:
     tx.add_execution(record, steps)
+    tx.add_baseline(record.id, root)
     if keep:
         tx.set_execution(record.id, kept=1)
     head = tx.add_checkpoint(record.id, "start", CheckpointKind.AUTOMATIC, None, None)

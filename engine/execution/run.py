@@ -21,7 +21,8 @@ _DONE = frozenset({StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED})
 class Run:
     """`steps` and `head` mirror the journal; only the driver changes them, after the journal has them.
 
-    lock: descriptor of the execution's lock. parked: no step is running because a pause is in force.
+    lock: descriptor of the execution's lock. recorded: paths that have a baseline. parked: no step is running,
+    because a pause is in force.
     """
 
     record: ExecutionRecord
@@ -30,6 +31,7 @@ class Run:
     head: CheckpointRecord
     masker: Masker
     lock: int
+    recorded: dict[bytes, None]
     needs: Sequence[Sequence[str]]
     control: RunControl = field(default_factory=RunControl)
     current: StepRecord | None = None

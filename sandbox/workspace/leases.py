@@ -64,12 +64,17 @@ def is_live(root: Path, lease: str) -> bool:
     return False
 
 
-def forget_dead(root: Path) -> list[str]:
-    """Remove the files of dead leases; their names. Call it after what belonged to them is gone."""
+def dead_leases(root: Path) -> list[str]:
+    """Leases whose process ended without releasing them: something of theirs may be left. Blocking."""
     directory = root / "leases"
     if not directory.is_dir():
         return []
-    dead = [name for name in sorted(os.listdir(directory)) if not is_live(root, name)]
+    return [name for name in sorted(os.listdir(directory)) if not is_live(root, name)]
+
+
+def forget_dead(root: Path) -> list[str]:
+    """Remove the files of dead leases; their names. Call it after what belonged to them is gone."""
+    dead = dead_leases(root)
     for name in dead:
-        (directory / name).unlink(missing_ok=True)
+        (root / "leases" / name).unlink(missing_ok=True)
     return dead

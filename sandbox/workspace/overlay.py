@@ -70,10 +70,11 @@ class OverlayLayerStore:
         self._mounter = mounter
         self._limits = limits
         self._lock = threading.RLock()
-        self._shared = _share(root, mounter)
+        self._shared = -1
+        self._closed = False
         self._volumes = ImageVolumes(root, root / "mnt" / "volumes", mounter)
         self._slots = root / "mnt" / "slots"
-        self._slots.mkdir(mode=0o711, exist_ok=True)
+        self._slots.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._asked_for: set[VolumeId] = set()
         self._mounted: dict[str, Path] = {}
         self._owners: dict[VolumeId, tuple[int, int]] = {}
@@ -89,12 +90,19 @@ class OverlayLayerStore:
         """Where containers' slots are made."""
         return self._slots
 
+    def share(self) -> None:
+        """Make `mnt` a shared mount, once, before anything is mounted below it or bound from it."""
+        with self._lock:
+            if self._shared < 0 and not self._closed:
+                self._shared = _share(self._root, self._mounter)
+
     # -- volumes ---------------------------------------------------------------------------------
 
     def create_volume(
         self, volume: VolumeId, base: Path, limit: DiskLimit, hide: Manifest | None = None
     ) -> None:
         _check_identifier(volume)
+        self.share()
         base = Path(os.path.realpath(base))
         with opened(base) as fd:
             status = os.fstat(fd)
@@ -118,6 +126,8 @@ class OverlayLayerStore:
             self._asked_for.add(volume)
 
     def open_volume(self, volume: VolumeId) -> None:
+        self._register.volume(volume)
+        self.share()
         with self._lock:
             already = {known for known in self._register.volumes() if self._volumes.is_open(known)}
             try:
@@ -590,15 +600,17 @@ class OverlayLayerStore:
 
     def close(self) -> None:
         with self._lock:
-            if self._shared < 0:
+            if self._closed:
                 return
+            self._closed = True
             for key in tuple(self._mounted):
                 self.unmount(LayerKey(key))
             self._asked_for.clear()
             for volume in self._register.volumes():
                 self._volumes.close(volume)
-            _unshare(self._root, self._shared, self._mounter)
-            self._shared = -1
+            if self._shared >= 0:
+                _unshare(self._root, self._shared, self._mounter)
+                self._shared = -1
             self._register.close()
 
     def _place(self, placed: Placed) -> Path:

@@ -1,0 +1,241 @@
+"""The composition root: the only place that names implementations and puts them together.
+
+Opening the application first puts in order what dead processes left: interrupted applies, their containers,
+mounts and slots, and executions that say `running` but that nobody drives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from engine.checkpoints.apply import recover as recover_applies
+from engine.checkpoints.results import Results
+from engine.clock import Clock, SystemClock
+from engine.config import EngineConfig, state_directory
+from engine.events.bus import EventBus
+from engine.execution.attempt import StepServices
+from engine.execution.baseline import BaseRecorder
+from engine.execution.driver import Driver
+from engine.execution.engine import EngineServices, ExecutionEngine
+from engine.execution.environments import Environments
+from engine.execution.garbage import GarbageCollector, GarbageReport
+from engine.execution.locks import ExecutionLocks
+from engine.execution.logs import LogStore
+from engine.execution.recovery import recover_executions
+from engine.execution.rollback import RollbackService
+from engine.execution.step import StepExecutor
+from engine.execution.writer import JournalWriter
+from engine.journal.database import Database
+from engine.journal.journal import Journal
+from engine.plan.model import Environment
+from engine.validation.service import ValidationService
+from sandbox.docker.api import DockerApi
+from sandbox.docker.environment import EnvironmentBuilder
+from sandbox.docker.image import RUNNER, ImageBuilder
+from sandbox.docker.image_api import ImageApi
+from sandbox.docker.pool import PoolBounds
+from sandbox.docker.provider import DockerSandboxProvider
+from sandbox.docker.reaper import reap
+from sandbox.errors import SandboxUnavailableError
+from sandbox.workspace.leases import Lease, dead_leases, is_live
+from sandbox.workspace.mounting import Mounter
+from sandbox.workspace.mounts import KernelMounter
+from sandbox.workspace.overlay import OverlayLayerStore
+from sandbox.workspace.register import Register
+
+_WORKERS: Final = 8
+
+T = TypeVar("T")
+
+
+class _Environments:
+    """`Environments` over Docker images."""
+
+    def __init__(self, images: ImageBuilder, builder: EnvironmentBuilder) -> None:
+        self._images = images
+        self._builder = builder
+
+    async def resolve(self, environment: Environment) -> str:
+        return (await self._images.resolve(environment.image or RUNNER)).image_id
+
+    async def prepare(
+        self,
+        environment: Environment,
+        image_id: str,
+        workspace: Path,
+        hidden: Callable[[bytes], bool],
+    ) -> str:
+        return await self._builder.prepare(image_id, environment.setup, workspace, hidden=hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Everything, put together, for one process and one state directory."""
+
+    home: Path
+    journal: Journal
+    engine: ExecutionEngine
+    results: Results
+    image: ImageBuilder
+    store: OverlayLayerStore
+    provider: DockerSandboxProvider
+    blocking: Any
+    clock: Clock
+    collector: GarbageCollector
+    lease: str
+
+    async def gc(self, *, older_than: timedelta | None, keep: int | None, dry_run: bool) -> GarbageReport:
+        """Remove what nothing needs; see `GarbageCollector`."""
+        report: GarbageReport = await self.blocking(
+            lambda: self.collector.collect(self.clock.now(), older_than=older_than, keep=keep, dry_run=dry_run)
+        )
+        return report
+
+
+@asynccontextmanager
+async def open_application(home: Path | None = None, *, engine: bool) -> AsyncIterator[Application]:
+    """The application over the state directory `home`, open for the block.
+
+    engine: a container engine is needed; without one the caller only reads and applies.
+
+    Raises:
+      EngineUnreachableError: `engine`, and none answers.
+      JournalCorruptError, JournalVersionError, StoreBusyError: the state directory cannot be used.
+    """
+    config = EngineConfig(home=home or state_directory(os.environ))
+    async with AsyncExitStack() as stack:
+        executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="sandstone")
+        stack.callback(executor.shutdown)
+        yield await _compose(config, stack, executor, engine)
+
+
+async def _compose(
+    config: EngineConfig, stack: AsyncExitStack, executor: ThreadPoolExecutor, engine: bool
+) -> Application:
+    home, clock = config.home, SystemClock()
+
+    async def blocking(function: Callable[..., T], /, *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, function, *args)
+
+    store_id = await blocking(_prepare_home, home)
+    lease = await blocking(Lease.acquire, home)
+    stack.push_async_callback(blocking, lease.release)
+    database = await blocking(Database, home / "journal.db")
+    stack.push_async_callback(blocking, database.close)
+    journal = Journal(database, clock)
+    mounter = _mounter()
+    stack.push_async_callback(blocking, mounter.close)
+    register = await blocking(Register, home / "journal.db")
+    store = await blocking(OverlayLayerStore, home, register, mounter)
+    stack.push_async_callback(blocking, store.close)
+
+    api, image_api = DockerApi(), ImageApi()
+    stack.callback(api.close)
+    images = ImageBuilder(image_api)
+    stack.callback(images.close)
+    locks = ExecutionLocks(home / "locks")
+    logs = LogStore(home / "logs")
+
+    await _put_in_order(home, store_id, store, api, journal, locks, blocking, engine)
+
+    provider = DockerSandboxProvider(
+        api,
+        store,
+        store_id=store_id,
+        lease=lease.name,
+        slots=store.slots,
+        is_live=lambda name: is_live(home, name),
+        bounds=PoolBounds(per_spec=config.waiting_per_spec, total=config.waiting_total),
+    )
+    stack.push_async_callback(provider.close)
+    if engine:
+        await blocking(store.share)
+        await provider.start()
+    builder = EnvironmentBuilder(image_api, store_id=store_id, lease=lease.name, locks=home / "locks")
+    environments: Environments = _Environments(images, builder)
+
+    bus = EventBus()
+    writer = JournalWriter(journal, bus, blocking)
+    rollback = RollbackService(writer)
+    services = StepServices(store, provider, ValidationService(clock), blocking)
+    step_executor = StepExecutor(services, clock)
+    driver = Driver(writer, store, provider, step_executor, rollback, BaseRecorder(store), logs, clock)
+    execution_engine = ExecutionEngine(
+        EngineServices(
+            journal=journal,
+            bus=bus,
+            store=store,
+            environments=environments,
+            executor=step_executor,
+            driver=driver,
+            rollback=rollback,
+            writer=writer,
+            locks=locks,
+            blocking=blocking,
+            clock=clock,
+            lease=lease.name,
+        )
+    )
+    stack.push_async_callback(execution_engine.close)
+    return Application(
+        home=home,
+        journal=journal,
+        engine=execution_engine,
+        results=Results(home, journal, store, locks, logs, writer),
+        image=images,
+        store=store,
+        provider=provider,
+        blocking=blocking,
+        clock=clock,
+        collector=GarbageCollector(journal, store, locks, logs),
+        lease=lease.name,
+    )
+
+
+def _prepare_home(home: Path) -> str:
+    """Make the state directory; the store's id, which labels everything of ours in the engine."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = home / "store-id"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return path.read_text("ascii").strip()
+    with os.fdopen(fd, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(8))
+    return path.read_text("ascii").strip()
+
+
+def _mounter() -> Mounter:
+    return KernelMounter()
+
+
+async def _put_in_order(
+    home: Path,
+    store_id: str,
+    store: OverlayLayerStore,
+    api: DockerApi,
+    journal: Journal,
+    locks: ExecutionLocks,
+    blocking: Callable[..., Any],
+    engine: bool,
+) -> None:
+    """What dead processes left: containers first, then what was mounted for them, then what they were doing."""
+    if await blocking(dead_leases, home):
+        try:
+            await reap(api, store_id, store.slots, lambda name: is_live(home, name))
+        except SandboxUnavailableError:
+            if engine:
+                raise
+            # No engine, no containers: what is mounted can be cleaned without it.
+        await blocking(store.cleanup)
+    await blocking(recover_executions, journal, locks)
+    await blocking(recover_applies, home)
