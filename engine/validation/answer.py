@@ -13,6 +13,7 @@ from engine.validation.finding import bounded
 from engine.validation.validator import ToolOutputError
 
 MAX_POSITION: Final = 2**31
+MAX_RECORDS: Final = 50_000
 MAX_PATH_CHARS: Final = 4096
 
 
@@ -26,8 +27,11 @@ def read_json(data: bytes) -> object:
 
 
 def read_json_lines(data: bytes) -> list[Mapping[str, Any]]:
-    """One JSON object on each line; blank lines count as nothing."""
-    return [mapping(read_json(line)) for line in data.split(b"\n") if line.strip()]
+    """One JSON object on each line, of at most MAX_RECORDS; blank lines count as nothing."""
+    lines = [line for line in data.split(b"\n") if line.strip()]
+    if len(lines) > MAX_RECORDS:
+        raise ToolOutputError(f"its output has more than {MAX_RECORDS} lines")
+    return [mapping(read_json(line)) for line in lines]
 
 
 def mapping(value: object) -> Mapping[str, Any]:

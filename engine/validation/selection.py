@@ -4,13 +4,14 @@ Named by the plan (`paths`): each must exist, a directory stands for all that is
 changed (`changed`): files that are gone count as nothing. What is named is looked at, also when the project's
 own configuration would leave it out; that is how ruff and mypy treat files on their command lines.
 
-Names go to the tools one a line, so names that some reader of lines would split are not handed over.
+Names go to the tools one a line in a file of UTF-8 text: ruff and mypy read nothing else. Names that are not UTF-8
+or that some reader of lines would split cannot be handed over; they are found when the whole workspace is checked.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,18 +22,23 @@ _SPLITS_LINES: Final = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x
 """Control characters and Unicode's line and paragraph separators, in UTF-8: a superset of what
 `str.splitlines`, with which mypy reads its argument files, takes for the end of a line."""
 
+CHECKED_SUFFIXES: Final = (b".py", b".pyi", b".json", b".toml")
+"""What the names of files end in that some check looks at; other changed files concern none."""
+
 SKIPPED_DIRECTORIES: Final = (
     ".bzr", ".direnv", ".eggs", ".git", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache",
     ".ruff_cache", ".svn", ".tox", ".venv", "__pycache__", "__pypackages__", "node_modules", "site-packages", "venv",
 )  # fmt: skip
 """Directories that hold no code of the project: not looked into, unless named. ruff skips them all by default."""
 
+_SKIPPED: Final = frozenset(name.encode() for name in SKIPPED_DIRECTORIES)
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """names: relative paths, None for the whole workspace. must_exist: a name that is not there is a fault.
 
-    unspeakable: names that cannot be handed to a tool.
+    unspeakable: names of files that a check should look at and that cannot be handed to a tool.
     """
 
     names: tuple[bytes, ...] | None = None
@@ -46,11 +52,14 @@ class Selection:
     def listing(self) -> str:
         """The names, one a line, each starting with `./`; "" for the whole workspace."""
         lines = (b"./" + name + b"\n" for name in self.names or ())
-        return b"".join(lines).decode("utf-8", "surrogateescape")
+        return b"".join(lines).decode("utf-8")
 
 
 def select(changed: Sequence[bytes] | None, paths: Sequence[str] | None) -> Selection:
     """The selection that these name: `paths` when given, else `changed` when given, else the whole workspace.
+
+    paths: files and directories. changed: files; directories and files that concern no check may be among them,
+    and so may those in skipped directories (what a package manager installed), which are not looked at.
 
     Raises:
       PathRefusedError: a path is absolute, has `..` or is empty, or one of `paths` cannot be handed to a tool.
@@ -60,16 +69,25 @@ def select(changed: Sequence[bytes] | None, paths: Sequence[str] | None) -> Sele
         if b"." in named:
             return Selection()
         for name in named:
-            if _SPLITS_LINES.search(name):
-                raise PathRefusedError(display(name), "has a control character in its name")
+            if not _speakable(name):
+                raise PathRefusedError(display(name), "has a name that cannot be handed to a tool")
         return Selection(_unique(named), must_exist=True)
     if changed is None:
         return Selection()
-    good = [name for name in changed if not _SPLITS_LINES.search(name)]
-    return Selection(_unique(good), unspeakable=tuple(sorted(set(changed) - set(good))))
+    files = {name for name in changed if name.endswith(CHECKED_SUFFIXES) and not _SKIPPED & {*name.split(b"/")}}
+    good = {name for name in files if _speakable(name)}
+    return Selection(_unique(good), unspeakable=tuple(sorted(files - good)))
 
 
-def _unique(names: Sequence[bytes]) -> tuple[bytes, ...]:
+def _speakable(name: bytes) -> bool:
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return not _SPLITS_LINES.search(name)
+
+
+def _unique(names: Collection[bytes]) -> tuple[bytes, ...]:
     for name in names:
         parts = name.split(b"/")
         if not name or name.startswith(b"/") or b".." in parts:

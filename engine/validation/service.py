@@ -7,6 +7,7 @@ that cannot be had is no answer about the code at all and is raised.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -94,7 +95,7 @@ class ValidationService:
         asked = [self._checks[name] for name in self._named(checks)]
         selection = select(changed, paths)
         results: dict[str, CheckResult] = {}
-        if selection.names == ():
+        if selection.names == ():  # no tool has anything to look at
             results = {it.name: CheckResult(it.name, CheckStatus.PASSED, note=NOTHING_TO_CHECK) for it in asked}
         else:
             shares = batches(asked)
@@ -115,6 +116,12 @@ class ValidationService:
         result = await run(batch_request(batch, selection, self._places, nonce, limit))
         if result.verdict is Verdict.SANDBOX_UNAVAILABLE:
             raise SandboxUnavailableError(result.detail or "it was lost while checks ran")
+        return await asyncio.to_thread(self._judge_batch, batch, selection, nonce, result)
+
+    def _judge_batch(
+        self, batch: Sequence[Check], selection: Selection, nonce: str, result: ExecResult
+    ) -> dict[str, CheckResult]:
+        """Pure, but megabytes of hostile text take a while: not for the event loop."""
         read = read_batch(batch, self._places, nonce, result)
         if read.missing and selection.must_exist:
             raise PathRefusedError(display(read.missing[0]), "does not exist in the workspace")
@@ -134,7 +141,7 @@ def _refuse_names(result: CheckResult, selection: Selection) -> CheckResult:
         Finding(
             rule="validator-failed",
             severity=Severity.ERROR,
-            message="not checked: its name has a control character",
+            message="not checked: its name cannot be handed to a tool",
             check=result.check,
             category="tool",
             file=name.decode("utf-8", "surrogateescape"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -17,6 +16,9 @@ from engine.validation import answer
 from engine.validation.finding import Finding, Severity
 from engine.validation.selection import SKIPPED_DIRECTORIES
 from engine.validation.validator import NOTHING_TO_CHECK, CheckResult, CheckStatus, ToolOutput, ToolOutputError
+
+PROGRAM: Final = files("engine.validation").joinpath("syntax_program.py").read_text(encoding="utf-8")
+"""The text that the sandbox's interpreter runs; read at import, so that no file is read on an event loop."""
 
 _SEVERITIES: Final = {"error": Severity.ERROR, "warning": Severity.WARNING}
 
@@ -35,7 +37,7 @@ class SyntaxCheck:
         skipped = shlex.quote(":".join(SKIPPED_DIRECTORIES))
         return (
             f'where=$PATH:$tools python=$(tool python3) || exit 127\n[ $named = 0 ] || set -- "$listed"\n'
-            f'clean "$python" -I -c {shlex.quote(program())} {skipped} "$@"\n'
+            f'clean "$python" -I -c {shlex.quote(PROGRAM)} {skipped} "$@"\n'
         )
 
     def parse(self, output: ToolOutput) -> CheckResult:
@@ -58,12 +60,6 @@ class SyntaxCheck:
             _note(end, looked_at, left_out),
             looked_at,
         )
-
-
-@cache
-def program() -> str:
-    """The text that the sandbox's interpreter runs."""
-    return files("engine.validation").joinpath("syntax_program.py").read_text(encoding="utf-8")
 
 
 def _finding(record: Mapping[str, Any]) -> Finding:

@@ -7,6 +7,9 @@ image's own Python has installed are found; those it lacks are errors, as they a
 Named files are checked as they are named. Otherwise mypy is asked for what its configuration lists, and for
 everything when that lists nothing. Two files that would be the same module (two `conftest.py`, say) stop mypy; it is
 then asked once more to take paths from the top of the workspace, and from `src`, as package names.
+
+mypy says nothing when all is well, and so does whatever makes it end early. So it is asked for its count of
+lines by module as well, which it writes when it has finished: without that there is no pass.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ mypy=$(tool mypy) || exit 127
 where=$PATH:$tools python=$(tool python3) || exit 127
 ask() {
   clean MYPYPATH="$path" "$mypy" --output=json --cache-dir=/dev/null --no-install-types --no-color-output \\
-    --python-executable="$python" "$@" >"$work/mypy.out" 2>"$work/mypy.err"
+    --python-executable="$python" --linecount-report="$work/lines" "$@" >"$work/mypy.out" 2>"$work/mypy.err"
   status=$?
 }
 path=
@@ -45,6 +48,7 @@ if [ "$status" = 2 ] && grep -q -e 'Duplicate module named' -e 'found twice unde
   ask --namespace-packages --explicit-package-bases "$@"
 fi
 cat "$work/mypy.out"
+[ ! -f "$work/lines/linecount.txt" ] || printf '{"analysed": %d}\\n' "$(($(wc -l <"$work/lines/linecount.txt") - 1))"
 cat "$work/mypy.err" >&2
 exit "$status"
 """
@@ -66,17 +70,22 @@ class TypeCheck:
     def parse(self, output: ToolOutput) -> CheckResult:
         if output.exit_code not in (0, 1, 2):
             raise ToolOutputError("mypy crashed")
-        findings = tuple(_finding(record, output) for record in answer.read_json_lines(output.stdout))
+        records = answer.read_json_lines(output.stdout)
+        analysed = answer.whole(records.pop(), "analysed") if records and "analysed" in records[-1] else None
+        findings = tuple(_finding(record, output) for record in records)
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+        if output.exit_code == 2 and (not errors or any(not it.line or it.rule != "syntax" for it in errors)):
+            raise ToolOutputError(": ".join(["mypy could not start its work", *(it.message for it in errors[:1])]))
         if bool(errors) != (output.exit_code != 0):
             raise ToolOutputError("mypy's findings and its exit code do not agree")
-        if output.exit_code == 2 and any(not it.line or it.rule != "syntax" for it in errors):
-            raise ToolOutputError(f"mypy could not start its work: {errors[0].message}")
+        if output.exit_code != 2 and analysed is None:
+            raise ToolOutputError("mypy ended before it had finished")
         return CheckResult(
             self.name,
             CheckStatus.FAILED if errors else CheckStatus.PASSED,
             findings,
             bounded(output.stderr.decode("utf-8", "replace").strip().replace("\n", "; "), 500),
+            analysed,
         )
 
 
