@@ -441,7 +441,7 @@ class CopyingLayerStore:
         manifest = self._manifest_of(placed)
         try:
             with opened(self._place(placed) / WHOLE_TREE) as tree:
-                fault = first_fault(tree, manifest)
+                fault = first_fault(tree, manifest, whole_copy=True)
         except TreeRefusedError as error:
             raise LayerCorruptError(placed.layer.id, str(error)) from error
         if fault:

@@ -50,19 +50,23 @@ def check_bounds(manifest: Manifest, limits: TreeLimits) -> None:
             raise TreeRefusedError(display(entry.path), f"more than {limits.total_bytes} logical bytes")
 
 
-def first_fault(root_fd: int, manifest: Manifest) -> str:
-    """How a plain tree first differs from the manifest, by kind, mode, size and time; "" when it does not."""
+def first_fault(root_fd: int, manifest: Manifest, whole_copy: bool = False) -> str:
+    """How an upper directory first differs from its manifest, by kind, mode, size and time; "" if it does not.
+
+    whole_copy: the tree is not an upper directory but a copy of what is merged: what the manifest
+    deletes is simply not there.
+    """
     for entry in manifest:
         with _looked_at(root_fd, entry.path) as status:
-            fault = _fault(entry, None if status is None else entry_of(entry.path, status))
+            found = None if status is None else entry_of(entry.path, status)
+        absent = whole_copy and entry.kind is EntryKind.WHITEOUT
+        fault = ("" if found is None else "is there again") if absent else _fault(entry, found)
         if fault:
             return f"{display(entry.path)} {fault}"
     return ""
 
 
 def _fault(expected: Entry, found: Entry | None) -> str:
-    if expected.kind is EntryKind.WHITEOUT:
-        return "" if found is None else "is there again"
     if found is None:
         return "is missing"
     for attribute in ("kind", "mode", "size", "mtime_ns"):

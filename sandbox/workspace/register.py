@@ -1,7 +1,13 @@
-"""The rows of a `CopyingLayerStore`, in an SQLite file of its own.
+"""The rows of a layer store, in an SQLite file that may have other tables too.
 
 A row is the commit point: it appears when its directory is complete and goes before its directory
-does. Each method is one transaction, durable when it returns. Several processes may use the file.
+does. Each method is one transaction. Several processes and connections may use the file.
+
+Durability: by default a transaction is on the disk when its method returns. With `durable=False` it
+is there at the latest when the next durable transaction of *any* connection on the same file is (they
+share one write-ahead log, which is synced in order): so a store whose file is the journal's pays for
+no sync of its own, and a crash before the journal's row only leaves directories that no row names.
+Removals are durable at once always: a row must not come back after its directory is gone.
 """
 
 from __future__ import annotations
@@ -53,17 +59,21 @@ class Placed:
 class Register:
     """Volumes and layers by id. Safe to use from several threads."""
 
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, path: Path, durable: bool = True) -> None:
+        self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
+        self._durable = durable
+        self._synchronous(durable)
         self._connection.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Close the file. Idempotent."""
         with self._lock:
             self._connection.close()
+
+    def _synchronous(self, full: bool) -> None:
+        self._connection.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -75,6 +85,16 @@ class Register:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+    def _remove(self, *statements: tuple[str, str]) -> None:
+        with self._lock:  # held throughout, so that nobody else's setting comes in between
+            self._synchronous(full=True)
+            try:
+                with self._writing() as connection:
+                    for statement, value in statements:
+                        connection.execute(statement, (value,))
+            finally:
+                self._synchronous(self._durable)
 
     def _rows(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         with self._lock:
@@ -108,9 +128,9 @@ class Register:
 
     def remove_volume(self, volume: VolumeId) -> None:
         """Remove its row and those of all its layers."""
-        with self._writing() as connection:
-            connection.execute("DELETE FROM layers WHERE volume = ?", (volume,))
-            connection.execute("DELETE FROM volumes WHERE id = ?", (volume,))
+        self._remove(
+            ("DELETE FROM layers WHERE volume = ?", volume), ("DELETE FROM volumes WHERE id = ?", volume)
+        )
 
     # -- layers ----------------------------------------------------------------------------------
 
@@ -162,8 +182,7 @@ class Register:
         return self._placed("TRUE")
 
     def remove(self, layer: str) -> None:
-        with self._writing() as connection:
-            connection.execute("DELETE FROM layers WHERE id = ?", (layer,))
+        self._remove(("DELETE FROM layers WHERE id = ?", layer))
 
     def _placed(self, where: str, *values: object) -> list[Placed]:
         statement = (
