@@ -214,7 +214,12 @@ ShellText = Annotated[
 Argument = Annotated[Text, ruled(rules.check_no_nul)]
 Command = Annotated[
     Annotated[ShellText, Tag("text")]
-    | Annotated[tuple[Argument, ...], Field(max_length=10_000), ruled(rules.check_argv), Tag("argv")],
+    | Annotated[
+        tuple[Argument, ...],
+        Field(max_length=10_000, json_schema_extra={"minItems": 1}),
+        ruled(rules.check_argv),
+        Tag("argv"),
+    ],
     Discriminator(_command_form),
 ]
 Mode = Annotated[

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -123,6 +123,16 @@ class Plan(PlanHeader):
     def to_json(self) -> str:
         """The plan as canonical JSON with all defaults written out; reads back as an equal plan."""
         return self._canonical
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The plan whose canonical JSON is `text`, of any size. For what was a plan before: it is not told
+        where a fault is, and rules across steps are not looked at.
+
+        Raises:
+          pydantic.ValidationError: `text` was not written by `to_json` of this version.
+        """
+        return cls.model_validate_json(text)
 
     @cached_property
     def digest(self) -> str:

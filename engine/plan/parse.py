@@ -40,7 +40,8 @@ from engine.plan.yaml_reader import read_yaml
 MAX_FAULTS: Final = 100
 """How many faults are told at once; a file with more is looked at no further."""
 
-_UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NO_YAML: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NO_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _JSON_START: Final = re.compile(r'\s*\{\s*["}]')
 
 
@@ -122,7 +123,7 @@ def _misread_fault(file: str, misread: Misread) -> Fault:
 
 
 def _decoded(text: str | bytes) -> str:
-    """The text, without a byte order mark; refuses what no plan file holds."""
+    """The text, without a byte order mark."""
     size = len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         raise UnreadableError(
@@ -133,11 +134,6 @@ def _decoded(text: str | bytes) -> str:
     text = text.removeprefix("\ufeff")
     if not text.strip():
         raise UnreadableError(Misread(Position(1, 1), "the file is empty", "a plan begins with version: 1"))
-    bad = _UNPRINTABLE.search(text)
-    if bad is not None:
-        message = f"the character U+{ord(bad[0]):04X} is not allowed in a plan file"
-        hint = r'write it as an escape in double quotes, such as "\u001b"'
-        raise UnreadableError(Misread(_position_of(text, bad.start()), message, hint))
     return text
 
 
@@ -157,9 +153,13 @@ def _position_of(text: str, index: int | None) -> Position:
 
 def _read(text: str, file: str) -> tuple[Node, list[Misread]]:
     suffix = file.rpartition(".")[2].lower()
-    if suffix == "json" or (suffix not in ("yaml", "yml") and _JSON_START.match(text)):
-        return read_json(text)
-    return read_yaml(text)
+    is_json = suffix == "json" or (suffix not in ("yaml", "yml") and _JSON_START.match(text) is not None)
+    bad = (_NO_TEXT if is_json else _NO_YAML).search(text)
+    if bad is not None:
+        message = f"the character U+{ord(bad[0]):04X} is not allowed in a plan file"
+        hint = r'write it as an escape in double quotes, such as "\u001b"'
+        raise UnreadableError(Misread(_position_of(text, bad.start()), message, hint))
+    return read_json(text) if is_json else read_yaml(text)
 
 
 def _read_header(file: str, root: Entries, faults: _Faults) -> PlanHeader:

@@ -12,11 +12,10 @@ from engine.plan.model import Plan
 from engine.plan.rules import ENV_NAME_PATTERN
 from engine.plan.settings import RetrySettings, SandboxSettings
 from engine.plan.steps import STEP_MODELS
-from engine.plan.units import format_size
+from engine.plan.units import format_duration, format_size
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
-_SIZES: Final = ("memory", "disk", "output")
 _TITLES: Final = {"cwd": "Working directory", "cpus": "CPUs", "env": "Environment variables", "junit": "JUnit report"}
 
 
@@ -43,8 +42,8 @@ def _property(key: str, entry: dict[str, Any]) -> dict[str, Any]:
     if len(forms) != len(entry.get("anyOf", [])):
         rest = {name: value for name, value in entry.items() if name not in ("anyOf", "default")}
         entry = {**(forms[0] if len(forms) == 1 else {"anyOf": forms}), **rest}
-    if key in _SIZES and "default" in entry:
-        entry["default"] = format_size(entry["default"])
+    if "default" in entry and key in _WRITTEN_DEFAULTS:
+        entry["default"] = _WRITTEN_DEFAULTS[key]
     if entry.get("default") == "" or (isinstance(entry.get("default"), dict) and "$ref" in entry):
         del entry["default"]
     if ENV_NAME_PATTERN in entry.get("patternProperties", {}):
@@ -55,9 +54,13 @@ def _property(key: str, entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-_SHARED: Final = {
-    key: field.description or ""
-    for model in (SandboxSettings, RetrySettings)
-    for key, field in model.model_fields.items()
-}
+_POLICY: Final = {**SandboxSettings.model_fields, **RetrySettings.model_fields}
+
+_SHARED: Final = {key: field.description or "" for key, field in _POLICY.items()}
 """Descriptions of keys that a step may override: pydantic tells them only where the key is not optional."""
+
+_WRITTEN_DEFAULTS: Final = {
+    **{key: format_size(_POLICY[key].default) for key in ("memory", "disk", "output")},
+    **{key: format_duration(_POLICY[key].default) for key in ("timeout", "initial", "max", "jitter")},
+}
+"""Defaults as a person would write them."""

@@ -166,7 +166,9 @@ class ValidationStep(StepBase):
     """Runs checks over the workspace as it is; any finding that a check counts as an error fails the step."""
 
     type: Literal["validation"] = "validation"
-    checks: Annotated[Checks, Field(min_length=1)] = Field(description="Checks to run.")
+    checks: Annotated[tuple[CheckName, ...], Field(min_length=1, max_length=32), ruled(distinct)] = Field(
+        description="Checks to run."
+    )
     paths: Annotated[tuple[ListedPath, ...], ruled(distinct)] = Field(
         default=(), max_length=10_000, description="Files and directories to check; all of the workspace when empty."
     )

@@ -1,4 +1,5 @@
 """Faults of plan files: each with its exact line, column, key, message and hint."""
+# ruff: noqa: E501 - a row of a table is one line
 
 import textwrap
 
@@ -197,7 +198,9 @@ def test_needs_may_only_name_earlier_steps_so_there_are_no_cycles() -> None:
 
 def test_a_generated_id_may_not_be_taken() -> None:
     text = "version: 1\nsteps:\n- {id: step-2, type: command, run: x}\n- {type: command, run: x}\n"
-    assert one(text).startswith('4:3 steps[1].id | the id "step-2" is taken by steps[0] | give each step an id of its own')
+    assert one(text).startswith(
+        '4:3 steps[1].id | the id "step-2" is taken by steps[0] | give each step an id of its own'
+    )
 
 
 def test_a_variable_is_either_a_secret_or_in_the_environment() -> None:
@@ -289,3 +292,100 @@ def test_what_yaml_has_and_a_plan_has_not_is_a_fault_of_its_own(line: str, fault
 def test_a_second_document_is_a_fault() -> None:
     text = f"version: 1\n{OK_STEP}---\nversion: 1\n"
     assert one(text) == "3:1  | a second document begins here | a plan is one document"
+
+
+def test_a_plan_with_very_many_faults_tells_the_first_and_that_there_are_more() -> None:
+    text = "version: 1\nsteps:\n" + "- {type: command, run: x, needs: [a, b, c], nme: x}\n" * 5000
+    found = faults(text)
+    assert len(found) == MAX_FAULTS + 1
+    assert found[0] == "3:45 steps[0].nme | unknown key | did you mean name?"
+    assert found[-1].endswith(f" | there are more than {MAX_FAULTS} faults; the rest is not shown | ")
+
+
+def test_a_plan_has_at_most_ten_thousand_steps() -> None:
+    step = "- {type: command, run: x}\n"
+    assert len(parse_plan("version: 1\nsteps:\n" + step * 10_000).steps) == 10_000
+    assert one("version: 1\nsteps:\n" + step * 10_001) == "10003:3 steps[10000] | a plan has at most 10000 steps | "
+
+
+@pytest.mark.parametrize("file", ["plan.yaml", "plan.json", "plan"])
+def test_a_million_steps_are_refused_by_their_size_alone(file: str) -> None:
+    assert one("- {}\n" * 1_000_000, file).endswith("the file has more than 4 MiB | let a command make large files")
+
+
+def test_an_alias_bomb_is_refused_without_being_followed() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    found = faults("\n".join(lines))
+    assert "1:5 a0 | the anchor &a0 is not allowed in a plan" in found[1]
+    assert any("the alias *a3 is not allowed" in fault for fault in found)
+
+
+def test_a_list_with_too_many_items_is_one_fault() -> None:
+    text = "version: 1\nsteps:\n- {type: command, run: [" + "x," * 10_001 + "]}\n"
+    assert one(text) == "3:24 steps[0].run | the list is too long: it may have 10000 items | "
+
+
+def test_an_environment_that_is_too_large_for_a_process_is_a_fault() -> None:
+    many = ", ".join(f"V{n}: x" for n in range(1001))
+    assert "1001 variables with" in one(f"version: 1\nenv: {{{many}}}\n{OK_STEP}")
+    large = ", ".join(f"V{n}: {'x' * 100_000}" for n in range(11))
+    assert "11 variables with 1100" in one(f"version: 1\nenv: {{{large}}}\n{OK_STEP}")
+
+
+def test_columns_are_counted_in_characters_and_lines_as_editors_do() -> None:
+    assert one("version: 1\r\nname: x\r\nsteps: [{name: 'é😀', type: command, run: x, no: 1}]\r\n").startswith("3:45 ")
+    assert one(
+        '{"version": 1,\r\n "name": "é😀", "x": 1, "steps": [{"type": "test", "run": "x"}]}', "p.json"
+    ).startswith("2:16 ")
+
+
+def test_messages_hold_nothing_that_could_steer_a_terminal() -> None:
+    text = '"a\\e[2J\\u202e": 1\nversion: 1\nsteps: [{type: "\\e]0;x\\a", run: x}, {type: command, "\\e[31m": 1, run: x, id: "\\u202e"}]\n'
+    found = faults(text)
+    assert len(found) == 4
+    assert all(fault.isprintable() for fault in found)
+
+
+def test_messages_stay_short_whatever_is_in_the_plan() -> None:
+    long = "x" * 100_000
+    text = f"version: 1\nname: {long}\nenv: {{{'A' * 900}: x}}\non_failure: {long}\nsteps: [{{type: {long}, run: x}}]\n"
+    assert len(faults(text)) == 4
+    assert all(len(fault) < 400 for fault in faults(text))
+
+
+def test_no_fault_speaks_in_the_words_of_a_library() -> None:
+    text = """\
+version: [1]
+name: {a: b}
+environment: 3
+sandbox: [x]
+env: {A: {b: c}}
+secrets: 5
+retry: yes
+on_failure: [stop]
+rollback_to: {}
+checks: {}
+steps:
+  - {type: command, run: 5, needs: {}, env: 3, retry: 3, sandbox: 3, checks: 3, stdin: [], cwd: {}, id: [], hide: 3}
+  - {type: file_edit, path: [], replace: 3, insert: [], patch: {}, content: [], instruction: []}
+  - {type: file_create, path: {}, content: {}, mode: {}, overwrite: []}
+  - {type: validation, checks: 3, paths: 3}
+  - {type: test, run: {}, junit: []}
+"""
+    found = faults(text)
+    assert len(found) == 33
+    for fault in found:
+        for word in (
+            "Input should",
+            "valid",
+            "dictionary",
+            "tuple",
+            "string",
+            "instance",
+            "Extra",
+            "None",
+            "type=",
+            "object",
+        ):
+            assert word not in fault.replace("file_edit", "").split(" | ")[1], fault

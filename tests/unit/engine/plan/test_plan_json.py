@@ -1,4 +1,5 @@
 """Plans in JSON: read strictly, with places, and chosen by the file's name or first words."""
+# ruff: noqa: E501 - a row of a table is one line
 
 import json
 
@@ -66,7 +67,9 @@ def test_values_of_an_environment_may_be_numbers_in_json_and_are_kept_as_written
     assert dict(parse_plan(text, "plan.json").env) == {"A": "1.10", "B": "true", "C": "x"}
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", '"a"', '[{"a": [[], {}, "b\\\\", "\\/\\b\\f\\n\\r\\t\\""]}]', ' {"a":\r\n\t"b"} '])
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", '"a"', '[{"a": [[], {}, "b\\\\", "\\/\\b\\f\\n\\r\\t\\""]}]', ' {"a":\r\n\t"b"} ']
+)
 def test_the_reader_and_the_standard_library_agree(text: str) -> None:
     node, misread = read_json(text)
     assert to_data(node) == json.loads(text)

@@ -188,7 +188,9 @@ def test_a_pattern_to_hide_is_one_of_gitignore(pattern: str) -> None:
     assert rules.check_pattern(pattern) == pattern
 
 
-@pytest.mark.parametrize("pattern", ["", "  ", "# note", "../x", "a/../b", "a\nb", "a" * 5000, "*a*a*a*", "**/" * 5 + "x"])
+@pytest.mark.parametrize(
+    "pattern", ["", "  ", "# note", "../x", "a/../b", "a\nb", "a" * 5000, "*a*a*a*", "**/" * 5 + "x"]
+)
 def test_a_pattern_that_matches_nothing_or_too_slowly_is_refused(pattern: str) -> None:
     with pytest.raises(ValueRefusedError):
         rules.check_pattern(pattern)

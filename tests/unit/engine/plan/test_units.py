@@ -107,7 +107,8 @@ def test_what_is_no_duration_is_refused_with_what_would_be_right(text: str | flo
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0B"), (1, "1B"), (1500, "1500B"), (1 << 30, "1GiB"), (3 << 29, "1536MiB"), (1 << 50, "1024TiB")]
+    ("size", "text"),
+    [(0, "0B"), (1, "1B"), (1500, "1500B"), (1 << 30, "1GiB"), (3 << 29, "1536MiB"), (1 << 50, "1024TiB")],
 )
 def test_a_size_is_written_as_short_as_it_is_exact(size: int, text: str) -> None:
     assert format_size(size) == text
