@@ -11,7 +11,8 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -210,7 +211,7 @@ class ExecutionEngine:
 
             await self._writer.write(change)
         except BaseException:
-            self._services.locks.release(lock)
+            await self._blocking(self._services.locks.release, lock)
             raise
         record = await self._blocking(self._journal.execution, execution_id)
         known = await self._blocking(self._journal.baseline, execution_id)
@@ -242,7 +243,7 @@ class ExecutionEngine:
             return record
         if record.state in ENDED:
             raise WrongStateError("cancel", execution_id, record.state.value, ["running", "paused"])
-        with self._services.locks.held(execution_id):
+        async with self._locked(execution_id):
 
             def change(tx: Transaction) -> None:
                 tx.move(execution_id, ExecutionState.CANCELLED, reason)
@@ -290,7 +291,7 @@ class ExecutionEngine:
             )
             run.head = target
             return target
-        with self._services.locks.held(execution_id):
+        async with self._locked(execution_id):
             record = await self._blocking(self._journal.execution, execution_id)
             if record.state not in ROLLBACK_ALLOWED:
                 raise WrongStateError("roll back", execution_id, record.state.value, _names(ROLLBACK_ALLOWED))
@@ -340,6 +341,15 @@ class ExecutionEngine:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _locked(self, execution_id: str) -> AsyncIterator[None]:
+        """Hold the execution's lock for the block. Raises ExecutionLockedError."""
+        lock = await self._blocking(self._services.locks.acquire, execution_id)
+        try:
+            yield
+        finally:
+            await self._blocking(self._services.locks.release, lock)
 
     def _checked_secrets(self, plan: Plan, given: Mapping[str, str]) -> dict[str, str]:
         for name in plan.secrets:
@@ -404,7 +414,7 @@ class ExecutionEngine:
         finally:
             self._runs.pop(run.id, None)
             await self._blocking(self._close_volumes, run)
-            self._services.locks.release(run.lock)
+            await self._blocking(self._services.locks.release, run.lock)
 
     async def _open(self, run: Run) -> None:
         """idle -> running, and the environment's set-up."""

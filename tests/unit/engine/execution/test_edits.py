@@ -61,9 +61,7 @@ def test_inserted_text_is_on_lines_of_its_own(content: str, anchor: str, after: 
     assert insert_beside(content, anchor, "x", after=after) == expected
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"), [(1, "x\na\nb\n"), (2, "a\nx\nb\n"), (3, "a\nb\nx\n")]
-)
+@pytest.mark.parametrize(("line", "expected"), [(1, "x\na\nb\n"), (2, "a\nx\nb\n"), (3, "a\nb\nx\n")])
 def test_a_line_number_says_before_which_line(line: int, expected: str) -> None:
     assert insert_at_line("a\nb\n", line, "x") == expected
 

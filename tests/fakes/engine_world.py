@@ -1,0 +1,146 @@
+"""A whole engine without Docker and without mounts: scripted sandboxes over plain copies, real journal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.clock import Clock, SystemClock
+from engine.events.bus import EventBus
+from engine.execution.attempt import StepServices
+from engine.execution.baseline import BaseRecorder
+from engine.execution.driver import Driver
+from engine.execution.engine import EngineServices, ExecutionEngine
+from engine.execution.locks import ExecutionLocks
+from engine.execution.logs import LogStore
+from engine.execution.rollback import RollbackService
+from engine.execution.step import StepExecutor
+from engine.execution.writer import JournalWriter
+from engine.journal.database import Database
+from engine.journal.journal import Journal
+from engine.plan.model import Environment, Plan
+from engine.plan.parse import parse_plan
+from engine.validation.service import ValidationService
+from sandbox.memory.provider import InMemorySandboxProvider, Script, Scripted, script_of
+from sandbox.workspace.copying import CopyingLayerStore
+
+IMAGE = "sha256:" + "0" * 64
+
+
+class FakeEnvironments:
+    """One image for everything."""
+
+    async def resolve(self, environment: Environment) -> str:
+        return IMAGE
+
+    async def prepare(
+        self, environment: Environment, image_id: str, workspace: Path, hidden: Callable[[bytes], bool]
+    ) -> str:
+        return "sha256:" + "1" * 64
+
+
+class Aside:
+    """Calls an object's methods in another thread, so that a test may look without blocking the loop itself."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+        self._thread = ThreadPoolExecutor(1)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._target, name)
+        return (lambda *args: self._thread.submit(found, *args).result()) if callable(found) else found
+
+
+@dataclass
+class World:
+    """The engine and what it works with."""
+
+    home: Path
+    project: Path
+    engine: ExecutionEngine
+    journal: Any
+    store: Any
+    locks: ExecutionLocks
+    logs: LogStore
+    clock: Clock
+    commands: dict[str | tuple[str, ...], Scripted] = field(default_factory=dict)
+
+    def kinds(self, execution_id: str) -> list[str]:
+        return [event.kind.value for event in self.journal.events(execution_id)]
+
+    def content(self, execution_id: str, path: str) -> bytes | None:
+        """What head has at `path`, as far as layers changed it."""
+        record = self.journal.execution(execution_id)
+        layer = self.journal.checkpoint(execution_id, record.head).layer
+        if layer is None:
+            return None
+        self.store.open_volume(execution_id)
+        try:
+            manifest = self.store.merged_manifest(layer)
+            if manifest.get(path.encode()) is None:
+                return None
+            with open(self.store.open_file(layer, path.encode()), "rb") as file:
+                return file.read()
+        finally:
+            self.store.close_volume(execution_id)
+
+
+def plan_of(steps: list[dict[str, Any]], **header: Any) -> Plan:
+    return parse_plan(json.dumps({"version": 1, "name": "test", "steps": steps, **header}), "plan.json")
+
+
+@asynccontextmanager
+async def world(directory: Path, script: Script | None = None, clock: Clock | None = None) -> AsyncIterator[World]:
+    """The engine for the block; `world.commands` is the script unless one is given."""
+    home, project = directory / "home", directory / "project"
+    home.mkdir(exist_ok=True)
+    project.mkdir(exist_ok=True)
+    (project / "gcd.py").write_text("def gcd(a, b):\n    return a - b\n")
+    (project / "old.txt").write_text("old\n")
+    commands: dict[str | tuple[str, ...], Scripted] = {}
+    the_clock = clock or SystemClock()
+    database = await asyncio.to_thread(Database, home / "journal.db")
+    journal, bus = Journal(database, the_clock), EventBus()
+    store = CopyingLayerStore(home)
+    provider = InMemorySandboxProvider(
+        store, script or script_of(commands), home / "slots", [IMAGE, "sha256:" + "1" * 64]
+    )
+    locks = await asyncio.to_thread(ExecutionLocks, home / "locks")
+    logs = LogStore(home / "logs")
+    writer = JournalWriter(journal, bus, asyncio.to_thread)
+    rollback = RollbackService(writer)
+    services = StepServices(store, provider, ValidationService(the_clock), asyncio.to_thread)
+    executor = StepExecutor(services, the_clock)
+    driver = Driver(writer, store, provider, executor, rollback, BaseRecorder(store), logs, the_clock)
+    engine = ExecutionEngine(
+        EngineServices(
+            journal=journal,
+            bus=bus,
+            store=store,
+            environments=FakeEnvironments(),
+            executor=executor,
+            driver=driver,
+            rollback=rollback,
+            writer=writer,
+            locks=locks,
+            blocking=asyncio.to_thread,
+            clock=the_clock,
+            lease="lease",
+        )
+    )
+    try:
+        yield World(home, project, engine, Aside(journal), Aside(store), locks, logs, the_clock, commands)
+    finally:
+        await engine.close()
+        await provider.close()
+        await asyncio.to_thread(store.close)
+        await asyncio.to_thread(database.close)
+
+
+__all__ = ["IMAGE", "Scripted", "World", "plan_of", "world"]

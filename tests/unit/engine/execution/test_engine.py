@@ -1,0 +1,382 @@
+"""The engine's rules over scripted sandboxes and plain copies."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine.errors import NotFoundError, WrongStateError
+from engine.execution.control import PauseMode
+from engine.execution.engine import CheckpointNameError, SecretTooShortError
+from engine.execution.recovery import REASON, recover_executions
+from engine.journal.states import ExecutionState, StepState
+from sandbox.spec import Verdict
+from tests.fakes.engine_world import Scripted, World, plan_of, world
+
+CREATE = {"id": "new", "type": "file_create", "path": "sub/new.txt", "content": "new\n"}
+FIX = {"id": "fix", "type": "file_edit", "path": "gcd.py", "replace": {"search": "a - b", "with": "a % b"}}
+
+
+def command(step_id: str, run: str = "ok", **more: object) -> dict[str, object]:
+    return {"id": step_id, "type": "command", "run": run, **more}
+
+
+def states(here: World, execution_id: str) -> list[str]:
+    return [step.state.value for step in here.journal.steps(execution_id)]
+
+
+async def test_a_plan_runs_to_its_end_and_the_project_is_untouched(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["ok"] = Scripted(stdout=b"fine\n", effect=lambda tree: (tree / "out").write_text("x"))
+        before = {path.name: path.read_bytes() for path in here.project.iterdir()}
+        record = await here.engine.execute_plan(plan_of([CREATE, FIX, command("run")]), here.project)
+        assert record.state is ExecutionState.COMPLETED
+        assert states(here, record.id) == ["succeeded"] * 3
+        assert record.head == "c3"
+        assert here.content(record.id, "gcd.py") == b"def gcd(a, b):\n    return a % b\n"
+        assert here.content(record.id, "out") == b"x"
+        assert {path.name: path.read_bytes() for path in here.project.iterdir()} == before
+        kinds = here.kinds(record.id)
+        assert kinds[0] == "execution-started"
+        assert kinds[-1] == "execution-completed"
+        assert kinds.count("checkpoint-created") == 3
+        sequences = [event.sequence for event in here.journal.events(record.id)]
+        assert sequences == list(range(1, len(sequences) + 1))
+
+
+async def test_a_failure_rolls_back_to_the_start_and_keeps_the_branch(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["bad"] = Scripted(exit_code=3, effect=lambda tree: (tree / "junk").write_text("j"))
+        plan = plan_of([CREATE, command("boom", "bad"), command("later")])
+        record = await here.engine.execute_plan(plan, here.project)
+        assert record.state is ExecutionState.FAILED
+        assert record.head == "c0"
+        assert "boom" in record.reason
+        assert states(here, record.id) == ["rolled_back", "failed", "skipped"]
+        step = here.journal.steps(record.id)[1]
+        assert step.exit_code == 3
+        branch = here.journal.checkpoint(record.id, "boom!failed")
+        assert branch.id == step.checkpoint
+        assert branch.layer is not None
+        kinds = here.kinds(record.id)
+        assert kinds.index("step-failed") < kinds.index("rollback-started") < kinds.index("rollback-completed")
+
+
+async def test_stop_leaves_head_at_the_last_good_checkpoint(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["bad"] = Scripted(exit_code=1)
+        record = await here.engine.execute_plan(plan_of([CREATE, command("b", "bad")], on_failure="stop"), here.project)
+        assert (record.state, record.head) == (ExecutionState.FAILED, "c1")
+        assert "rollback-started" not in here.kinds(record.id)
+        assert here.content(record.id, "sub/new.txt") == b"new\n"
+
+
+async def test_continue_goes_on_without_what_needs_the_failed_step(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["bad"] = Scripted(exit_code=1)
+        here.commands["ok"] = Scripted()
+        steps = [command("b", "bad"), command("needy", needs=["b"]), command("free")]
+        record = await here.engine.execute_plan(plan_of(steps, on_failure="continue"), here.project)
+        assert record.state is ExecutionState.FAILED
+        assert states(here, record.id) == ["failed", "skipped", "succeeded"]
+
+
+async def test_a_failure_goes_back_to_the_checkpoint_that_the_plan_names(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["bad"] = Scripted(exit_code=1)
+        steps = [CREATE, FIX, command("b", "bad", rollback_to="new")]
+        record = await here.engine.execute_plan(plan_of(steps), here.project)
+        assert record.head == "c1"
+        assert states(here, record.id) == ["succeeded", "rolled_back", "failed"]
+
+
+async def test_every_attempt_starts_from_the_same_checkpoint(tmp_path: Path) -> None:
+    seen: list[bool] = []
+
+    def effect(tree: Path) -> None:
+        seen.append((tree / "trace").exists())
+        (tree / "trace").write_text("x")
+
+    async with world(tmp_path) as here:
+        here.commands["flaky"] = Scripted(exit_code=1, effect=effect)
+        step = command("f", "flaky", retry={"attempts": 3, "initial": "1ms", "max": "1ms", "jitter": "0s"})
+        record = await here.engine.execute_plan(plan_of([step]), here.project)
+        assert seen == [False, False, False]
+        assert here.journal.steps(record.id)[0].attempts == 3
+        assert here.kinds(record.id).count("step-retrying") == 2
+
+
+async def test_a_lost_sandbox_is_tried_again_without_being_asked(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["lost"] = Scripted(verdict=Verdict.SANDBOX_UNAVAILABLE)
+        plan = plan_of([command("l", "lost")], retry={"attempts": 2, "initial": "1ms", "jitter": "0s"})
+        record = await here.engine.execute_plan(plan, here.project)
+        step = here.journal.steps(record.id)[0]
+        assert (step.attempts, step.verdict) == (2, "sandbox_unavailable")
+
+
+async def test_an_edit_that_does_not_fit_fails_at_once_with_the_nearest_text(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        step = {**FIX, "replace": {"search": "return a -- b", "with": "x"}, "retry": {"attempts": 5}}
+        record = await here.engine.execute_plan(plan_of([step]), here.project)
+        failed = here.journal.steps(record.id)[0]
+        assert failed.attempts == 1
+        assert "gcd.py" in failed.detail
+        assert "line 2" in failed.detail
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"id": "x", "type": "file_create", "path": "gcd.py", "content": ""}, "already"),
+        ({"id": "x", "type": "file_delete", "path": "none"}, "does not exist"),
+        ({"id": "x", "type": "file_edit", "path": "none", "content": ""}, "use file_create"),
+        ({"id": "x", "type": "file_edit", "path": "gcd.py", "insert": {"line": 99, "text": "x"}}, "no line 99"),
+        ({"id": "x", "type": "file_edit", "path": "gcd.py", "patch": "not a patch"}, "--- a/gcd.py"),
+        (
+            {"id": "x", "type": "file_edit", "path": "gcd.py", "patch": "--- a/o\n+++ b/o\n@@ -1 +1 @@\n-a\n+b\n"},
+            "its own file",
+        ),
+    ],
+)
+async def test_file_steps_that_cannot_be_done_say_why(tmp_path: Path, step: dict[str, object], message: str) -> None:
+    async with world(tmp_path) as here:
+        record = await here.engine.execute_plan(plan_of([step]), here.project)
+        assert record.state is ExecutionState.FAILED
+        assert message in here.journal.steps(record.id)[0].detail
+
+
+async def test_delete_overwrite_insert_and_content_reach_the_head(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        steps = [
+            {"id": "d", "type": "file_delete", "path": "old.txt"},
+            {"id": "o", "type": "file_create", "path": "old.txt", "content": "again\n"},
+            {"id": "i", "type": "file_edit", "path": "gcd.py", "insert": {"before": "return", "text": "    # why"}},
+            {"id": "c", "type": "file_edit", "path": "old.txt", "content": "whole\n"},
+        ]
+        record = await here.engine.execute_plan(plan_of(steps), here.project)
+        assert record.state is ExecutionState.COMPLETED
+        assert here.content(record.id, "old.txt") == b"whole\n"
+        assert here.content(record.id, "gcd.py") == b"def gcd(a, b):\n    # why\n    return a - b\n"
+
+
+async def test_a_step_that_changes_nothing_leaves_a_checkpoint_on_the_same_layer(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["ok"] = Scripted()
+        record = await here.engine.execute_plan(plan_of([CREATE, command("noop")]), here.project)
+        made = {checkpoint.id: checkpoint.layer for checkpoint in here.journal.checkpoints(record.id)}
+        assert made["c1"] is not None
+        assert made["c2"] == made["c1"]
+
+
+async def test_what_a_test_step_writes_is_not_kept(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["t"] = Scripted(effect=lambda tree: (tree / "droppings").write_text("x"))
+        record = await here.engine.execute_plan(plan_of([{"id": "t", "type": "test", "run": "t"}]), here.project)
+        assert record.state is ExecutionState.COMPLETED
+        assert here.journal.checkpoint(record.id, "t").layer is None
+
+
+async def test_junit_tells_which_tests_failed(tmp_path: Path) -> None:
+    report = (
+        '<testsuite tests="2" failures="1"><testcase classname="m" name="good"/>'
+        '<testcase classname="m" name="bad"><failure message="1 != 2">trace</failure></testcase></testsuite>'
+    )
+    async with world(tmp_path) as here:
+        here.commands["t"] = Scripted(exit_code=1, effect=lambda tree: (tree / "r.xml").write_text(report))
+        step = {"id": "t", "type": "test", "run": "t", "junit": "r.xml"}
+        record = await here.engine.execute_plan(plan_of([step]), here.project)
+        tests = here.journal.steps(record.id)[0].tests
+        assert tests is not None
+        assert (tests["tests"], tests["failures"]) == (2, 1)
+        assert "bad" in str(tests)
+
+
+async def test_a_promised_report_that_is_a_link_or_missing_fails_the_step(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["t"] = Scripted(effect=lambda tree: (tree / "r.xml").symlink_to("/etc/passwd"))
+        step = {"id": "t", "type": "test", "run": "t", "junit": "r.xml"}
+        record = await here.engine.execute_plan(plan_of([step]), here.project)
+        assert record.state is ExecutionState.FAILED
+        assert "JUnit" in here.journal.steps(record.id)[0].detail
+
+
+async def test_secrets_never_reach_journal_logs_or_listeners(tmp_path: Path) -> None:
+    secret = "hunter2-secret"
+    async with world(tmp_path) as here:
+        here.commands["leak"] = Scripted(exit_code=1, stdout=f"it is {secret}!".encode(), stderr=secret.encode())
+        plan = plan_of([command("leak", "leak")], secrets=["TOKEN"])
+        subscription = here.engine.bus.subscribe()
+        record = await here.engine.execute_plan(plan, here.project, secrets={"TOKEN": secret})
+        subscription.close()
+        heard = b"".join([item.data async for item in subscription if isinstance(getattr(item, "data", None), bytes)])
+        assert b"it is ***!" in heard
+        everything = b"".join(path.read_bytes() for path in here.home.rglob("*") if path.is_file())
+        assert secret.encode() not in everything + heard
+        assert b"it is ***!" in here.journal.steps(record.id)[0].stdout_tail
+
+
+async def test_a_missing_or_short_secret_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        plan = plan_of([command("x")], secrets=["TOKEN"])
+        with pytest.raises(NotFoundError, match="TOKEN"):
+            await here.engine.execute_plan(plan, here.project)
+        with pytest.raises(SecretTooShortError):
+            await here.engine.execute_plan(plan, here.project, secrets={"TOKEN": "abc"})
+        assert here.journal.executions() == []
+
+
+async def test_cancel_kills_the_running_step_and_leaves_no_layer(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["hang"] = Scripted(hangs=True, stdout=b"on\n")
+        subscription = here.engine.bus.subscribe()
+        execution_id = await here.engine.start(plan_of([CREATE, command("h", "hang")]), here.project)
+        async for item in subscription:
+            if getattr(item, "step_id", None) == "h" and isinstance(getattr(item, "data", None), bytes):
+                break
+        record = await here.engine.cancel(execution_id)
+        assert record.state is ExecutionState.CANCELLED
+        assert record.head == "c1"
+        assert states(here, execution_id) == ["succeeded", "pending"]
+        assert here.kinds(execution_id).count("execution-cancelled") == 1
+        assert len([layer for layer in here.store.walk() if layer.volume == execution_id]) == 1
+
+
+async def test_pause_after_step_holds_until_resume(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["ok"] = Scripted()
+        subscription = here.engine.bus.subscribe()
+        execution_id = await here.engine.start(plan_of([command("a"), command("b")]), here.project)
+        await here.engine.pause(execution_id, PauseMode.AFTER_STEP)
+        async for item in subscription:
+            if getattr(item, "kind", None) == "execution-paused":
+                break
+        assert here.journal.execution(execution_id).state is ExecutionState.PAUSED
+        assert (await here.engine.get_progress(execution_id)).done < 2
+        await here.engine.resume(execution_id)
+        record = await here.engine.wait(execution_id)
+        assert record.state is ExecutionState.COMPLETED
+        assert "execution-resumed" in here.kinds(execution_id)
+
+
+async def test_a_frozen_sandbox_goes_on_after_resume(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["ok"] = Scripted(stdout=b"x")
+        subscription = here.engine.bus.subscribe()
+        execution_id = await here.engine.start(plan_of([command("a")]), here.project)
+        await here.engine.pause(execution_id, PauseMode.NOW)
+        await here.engine.resume(execution_id)
+        assert (await asyncio.wait_for(here.engine.wait(execution_id), 10)).state is ExecutionState.COMPLETED
+        subscription.close()
+
+
+async def test_rollback_by_hand_pauses_and_resume_runs_the_rest_again(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["ok"] = Scripted(effect=lambda tree: (tree / "out").write_text("x"))
+        record = await here.engine.execute_plan(plan_of([CREATE, command("run")]), here.project)
+        target = await here.engine.rollback(record.id)
+        assert target.id == "c1"
+        assert here.journal.execution(record.id).state is ExecutionState.PAUSED
+        assert states(here, record.id) == ["succeeded", "rolled_back"]
+        assert here.content(record.id, "out") is None
+        await here.engine.resume(record.id)
+        again = await here.engine.wait(record.id)
+        assert again.state is ExecutionState.COMPLETED
+        assert here.content(record.id, "out") == b"x"
+        assert len(here.journal.checkpoints(record.id)) == 4
+
+
+async def test_rollback_knows_its_limits(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        record = await here.engine.execute_plan(plan_of([CREATE, FIX]), here.project)
+        await here.engine.rollback(record.id, "start")
+        with pytest.raises(NotFoundError):
+            await here.engine.rollback(record.id)
+        with pytest.raises(NotFoundError):
+            await here.engine.rollback(record.id, "nowhere")
+
+
+async def test_a_failed_attempts_branch_can_never_be_a_head(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["bad"] = Scripted(exit_code=1, effect=lambda tree: (tree / "j").write_text("j"))
+        record = await here.engine.execute_plan(plan_of([command("b", "bad")]), here.project)
+        with pytest.raises(NotFoundError):
+            await here.engine.rollback(record.id, "b!failed")
+
+
+async def test_verbs_are_refused_in_the_wrong_state(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        record = await here.engine.execute_plan(plan_of([CREATE]), here.project)
+        for verb in (here.engine.resume, here.engine.pause, here.engine.cancel):
+            with pytest.raises(WrongStateError) as error:
+                await verb(record.id)
+            assert error.value.state == "completed"
+
+
+async def test_a_manual_checkpoint_names_the_head(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        record = await here.engine.execute_plan(plan_of([CREATE, FIX]), here.project)
+        made = await here.engine.checkpoint(record.id, "good")
+        assert here.journal.checkpoint(record.id, "good").layer == here.journal.checkpoint(record.id, record.head).layer
+        assert made.parent == record.head
+        for name in ("good", "c9", "", "a..b", "x\n"):
+            with pytest.raises(CheckpointNameError):
+                await here.engine.checkpoint(record.id, name)
+
+
+def _die_in_the_middle(here: World) -> None:
+    """Make the journal what it is when the process dies while the second step runs."""
+    with closing(sqlite3.connect(here.home / "journal.db")) as connection, connection:
+        connection.execute("UPDATE executions SET state='running', head='c1', end_time=NULL")
+        connection.execute("UPDATE steps SET state='running', checkpoint=NULL WHERE id='run'")
+
+
+async def test_an_execution_without_a_process_is_paused_and_can_go_on(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["ok"] = Scripted()
+        record = await here.engine.execute_plan(plan_of([CREATE, command("run")]), here.project)
+        await asyncio.to_thread(_die_in_the_middle, here)
+        assert await asyncio.to_thread(recover_executions, here.journal, here.locks) == [record.id]
+        assert await asyncio.to_thread(recover_executions, here.journal, here.locks) == []
+        paused = here.journal.execution(record.id)
+        assert (paused.state, paused.reason) == (ExecutionState.PAUSED, REASON)
+        assert here.journal.steps(record.id)[1].state is StepState.PENDING
+        await here.engine.resume(record.id)
+        assert (await here.engine.wait(record.id)).state is ExecutionState.COMPLETED
+
+
+async def test_an_execution_that_lives_is_never_recovered(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["hang"] = Scripted(hangs=True)
+        execution_id = await here.engine.start(plan_of([command("h", "hang")]), here.project)
+        assert await asyncio.to_thread(recover_executions, here.journal, here.locks) == []
+        await here.engine.cancel(execution_id)
+
+
+async def test_many_executions_run_at_once_without_seeing_each_other(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["ok"] = Scripted()
+        plans = [plan_of([{**CREATE, "content": f"{n}\n"}, command("run")]) for n in range(5)]
+        records = await asyncio.gather(*(here.engine.execute_plan(plan, here.project) for plan in plans))
+        assert {here.content(record.id, "sub/new.txt") for record in records} == {b"%d\n" % n for n in range(5)}
+
+
+async def test_a_workspace_that_is_no_directory_is_refused(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        with pytest.raises(NotFoundError):
+            await here.engine.start(plan_of([CREATE]), tmp_path / "nowhere")
+
+
+async def test_hidden_files_are_not_seen_and_are_no_difference(tmp_path: Path) -> None:
+    seen: list[bool] = []
+    async with world(tmp_path) as here:
+        (here.project / ".env").write_text("SECRET=1")
+        here.commands["look"] = Scripted(effect=lambda tree: seen.append((tree / ".env").exists()))
+        plan = plan_of([command("l", "look")], sandbox={"hide": [".env"]})
+        record = await here.engine.execute_plan(plan, here.project)
+        assert seen == [False]
+        assert here.journal.checkpoint(record.id, record.head).layer is None
