@@ -27,8 +27,9 @@ def main(arguments: Sequence[str] | None = None, opener: Opener | None = None) -
     given = sys.argv[1:] if arguments is None else arguments
     try:
         parsed = parse(given)
-    except HelpAsked as help_text:
-        return _guarded(lambda: _show_help(str(help_text)), Output())
+    except HelpAsked as asked:
+        text = str(asked)
+        return _guarded(lambda: _show_help(text), Output())
     except UsageError as error:
         output = Output()
         output.error(message_of(error), hint_of(error))

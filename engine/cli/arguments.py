@@ -272,9 +272,7 @@ def _add_diff_and_export(commands: Commands) -> None:
         "sandstone diff last\nsandstone diff last c1..c3 --stat",
     )
     _add_id(diff)
-    diff.add_argument(
-        "range", metavar="A..B", nargs="?", help="checkpoints; `A` means A..head (default: start..head)"
-    )
+    diff.add_argument("range", metavar="A..B", nargs="?", help="checkpoints; `A` means A..head (default: start..head)")
     form = diff.add_mutually_exclusive_group()
     form.add_argument("--stat", action="store_true", help="only files and line counts")
     _add_json(form)
@@ -296,12 +294,12 @@ def _add_care(commands: Commands) -> None:
     gc = commands.add(
         "gc",
         "care:gc",
-        Needs.ENGINE,
-        "remove old executions and what nothing needs any more",
-        "sandstone gc --older-than 7d --dry-run",
+        Needs.JOURNAL,
+        "remove what ended more than 7 days ago, and what nothing needs any more",
+        "sandstone gc --older-than 1d --keep 10 --dry-run",
     )
-    gc.add_argument("--older-than", type=_age, metavar="AGE", help="executions that ended before: 12h, 7d, 2w")
-    gc.add_argument("--keep", type=_not_negative, metavar="N", help="but always keep the newest N")
+    gc.add_argument("--older-than", type=_age, metavar="AGE", help="what ended longer ago: 12h, 7d, 2w")
+    gc.add_argument("--keep", type=_not_negative, metavar="N", help="all but the newest N executions")
     gc.add_argument("--all", action="store_true", help="every execution that has ended")
     gc.add_argument("--dry-run", action="store_true", help="only say what would go")
     _add_json(gc)
@@ -316,7 +314,7 @@ def _add_care(commands: Commands) -> None:
     image = commands.add(
         "image",
         "care:image",
-        Needs.ENGINE,
+        Needs.JOURNAL,
         "build the image that steps run in, or tell its state",
         "sandstone image build",
     )
@@ -330,9 +328,7 @@ def _add_care(commands: Commands) -> None:
         "print the JSON Schema of plan files",
         "sandstone schema > plan.schema.json",
     )
-    version = commands.add(
-        "version", "care:version", Needs.NOTHING, "print the version", "sandstone version --json"
-    )
+    version = commands.add("version", "care:version", Needs.NOTHING, "print the version", "sandstone version --json")
     _add_json(version)
 
 

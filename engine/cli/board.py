@@ -64,8 +64,7 @@ class Board:
         self.state = ExecutionState.RUNNING
         self.activity = ""
         self.steps = {
-            s.id: BoardStep(s.id, s.type, s.state, limits.get(s.id, ""), s.attempts, 0.0, s.duration_ms)
-            for s in steps
+            s.id: BoardStep(s.id, s.type, s.state, limits.get(s.id, ""), s.attempts, 0.0, s.duration_ms) for s in steps
         }
         self._id_width = min(MAX_ID_WIDTH, max((len(id) for id in self.steps), default=0))
         self._now = now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import platform
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.cli.escape import one_line
 from engine.cli.exits import Exit, UsageError
@@ -15,8 +15,12 @@ from engine.cli.shapes import SHORT_ID
 from engine.cli.timing import size_text
 
 if TYPE_CHECKING:
-    from sandbox.docker.image import ImageState
     from sandbox.host import Probe
+
+    from engine.execution.garbage import GarbageReport
+    from sandbox.docker.image import ImageState
+
+DEFAULT_AGE: Final = timedelta(days=7)
 
 
 async def doctor(session: Session) -> Exit:
@@ -27,8 +31,7 @@ async def doctor(session: Session) -> Exit:
     ok = all(probe.ok for probe in probes)
     if session.arguments.json:
         shapes = [
-            {"name": probe.name, "ok": probe.ok, "detail": probe.detail, "fix": probe.fix or None}
-            for probe in probes
+            {"name": probe.name, "ok": probe.ok, "detail": probe.detail, "fix": probe.fix or None} for probe in probes
         ]
         output.result_json({"ok": ok, "probes": shapes})
     else:
@@ -46,24 +49,46 @@ def _show_probe(output: Output, probe: Probe, width: int) -> None:
 
 
 async def gc(session: Session) -> Exit:
-    """`sandstone gc`."""
+    """`sandstone gc`. Without --all, --older-than or --keep: what ended more than DEFAULT_AGE ago."""
     arguments, output = session.arguments, session.output
-    if arguments.all and arguments.older_than is not None:
-        raise UsageError("--all and --older-than exclude each other")
-    older_than = timedelta(0) if arguments.all else arguments.older_than
+    if arguments.all and (arguments.older_than is not None or arguments.keep is not None):
+        raise UsageError("--all excludes --older-than and --keep")
+    chosen = arguments.all or arguments.older_than is not None or arguments.keep is not None
     async with session.open() as application:
         report = await application.gc(
-            older_than=older_than, keep=arguments.keep, dry_run=arguments.dry_run
+            older_than=arguments.older_than if chosen else DEFAULT_AGE,
+            keep=arguments.keep,
+            dry_run=arguments.dry_run,
         )
     if arguments.json:
-        output.result_json({**report.to_json(), "dry_run": arguments.dry_run})
-        return Exit.DONE
-    would = "would remove" if arguments.dry_run else "removed"
+        output.result_json(_gc_json(report))
+    else:
+        _show_gc(output, report)
+    return Exit.DONE
+
+
+def _gc_json(report: GarbageReport) -> dict[str, object]:
+    return {
+        "dry_run": report.dry_run,
+        "executions": report.executions,
+        "checkpoints": report.checkpoints,
+        "rubbish": report.rubbish,
+        "freed_bytes": report.freed_bytes,
+        "skipped": [{"id": name, "reason": reason} for name, reason in report.skipped],
+    }
+
+
+def _show_gc(output: Output, report: GarbageReport) -> None:
+    would = "would remove" if report.dry_run else "removed"
     for execution_id in report.executions:
         output.result(f"{would} execution {execution_id[:SHORT_ID]}")
-    counts = f"{len(report.executions)} executions, {report.layers} layers, {report.containers} containers"
-    output.result(f"{would} {counts}: {size_text(report.bytes)}")
-    return Exit.DONE
+    for name, reason in report.skipped:
+        output.note(f"left {one_line(name[:SHORT_ID])}: {one_line(reason)}")
+    freed = "" if report.dry_run else f", {size_text(report.freed_bytes)} freed"
+    output.result(
+        f"{would} {len(report.executions)} executions, {len(report.checkpoints)} side branches,"
+        f" {len(report.rubbish)} leftovers{freed}"
+    )
 
 
 async def image(session: Session) -> Exit:
@@ -107,9 +132,7 @@ def version(arguments: argparse.Namespace, output: Output) -> Exit:
 
     found = version_of("sandstone")
     if arguments.json:
-        output.result_json(
-            {"version": found, "python": platform.python_version(), "machine": platform.machine()}
-        )
+        output.result_json({"version": found, "python": platform.python_version(), "machine": platform.machine()})
     else:
         output.result(f"sandstone {found}")
     return Exit.DONE

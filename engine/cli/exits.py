@@ -57,6 +57,7 @@ EXIT_OF: Final[Mapping[type[BaseException], Exit]] = MappingProxyType(
         engine_errors.ApplyConflictError: Exit.CONFLICT,
         engine_errors.ApplyRefusedError: Exit.CONFLICT,
         engine_errors.ApplyInterruptedError: Exit.UNFIT,
+        engine_errors.BackupCorruptError: Exit.UNFIT,
         engine_errors.JournalCorruptError: Exit.UNFIT,
         engine_errors.JournalVersionError: Exit.UNFIT,
         engine_errors.EnvironmentUnfitError: Exit.UNFIT,

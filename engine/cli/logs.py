@@ -56,9 +56,7 @@ async def logs(session: Session) -> Exit:
     return Exit.DONE
 
 
-def select(
-    found: Iterable[Piece], steps: Sequence[StepRecord], stream: str | None, attempt: int | None
-) -> list[Piece]:
+def select(found: Iterable[Piece], steps: Sequence[StepRecord], stream: str | None, attempt: int | None) -> list[Piece]:
     """The pieces of the stream (None: both) and the attempt (None: each step's last) asked for."""
     last = {step.id: step.attempts for step in steps}
     return [

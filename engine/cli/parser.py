@@ -52,9 +52,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
-def split_at_command(
-    arguments: Sequence[str], value_options: Sequence[str]
-) -> tuple[list[str], str | None]:
+def split_at_command(arguments: Sequence[str], value_options: Sequence[str]) -> tuple[list[str], str | None]:
     """The options before the command, without their values, and the command asked for."""
     options: list[str] = []
     values_to_skip = False

@@ -59,9 +59,7 @@ def check(arguments: argparse.Namespace, output: Output) -> Exit:
         output.result_json({"ok": False, "error": message_of(error), **error_json(error)})
         return exit_of(error)
     if arguments.json:
-        output.result_json(
-            {"ok": True, "name": plan.name or None, "digest": plan.digest, "steps": len(plan.steps)}
-        )
+        output.result_json({"ok": True, "name": plan.name or None, "digest": plan.digest, "steps": len(plan.steps)})
     else:
         steps = f"{len(plan.steps)} step{'s' if len(plan.steps) != 1 else ''}"
         output.result(f"{one_line(plan.name or arguments.plan)}: {steps}, nothing wrong found")

@@ -54,9 +54,7 @@ async def resume(session: Session) -> Exit:
         return await _drive(session, application, record.id, plan, after=record.last_sequence)
 
 
-async def _drive(
-    session: Session, application: Application, execution_id: str, plan: Plan, after: int
-) -> Exit:
+async def _drive(session: Session, application: Application, execution_id: str, plan: Plan, after: int) -> Exit:
     """Follow the execution to its end, apply it if asked, tell the outcome."""
     arguments, journal = session.arguments, application.journal
     record, steps = journal.execution(execution_id), journal.steps(execution_id)
@@ -83,9 +81,7 @@ async def _apply(session: Session, application: Application, outcome: Outcome) -
         session.output.note("not applied: interrupted")
         return
     try:
-        outcome.applied = await application.results.apply(
-            outcome.record.id, dry_run=False, force=False, allow=()
-        )
+        outcome.applied = await application.results.apply(outcome.record.id, dry_run=False, force=False, allow=())
     except KNOWN as error:
         outcome.apply_error = error
 

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 class Opener(Protocol):
     """How the application is opened: `engine.app.open_application`, or a fake."""
 
-    def __call__(
-        self, home: Path | None = None, *, engine: bool
-    ) -> AbstractAsyncContextManager[Application]: ...
+    def __call__(self, home: Path | None = None, *, engine: bool) -> AbstractAsyncContextManager[Application]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +50,7 @@ def run_session(command: Command, arguments: argparse.Namespace, output: Output,
     return asyncio.run(_supervised(command, arguments, output, opener))
 
 
-async def _supervised(
-    command: Command, arguments: argparse.Namespace, output: Output, opener: Opener
-) -> Exit:
+async def _supervised(command: Command, arguments: argparse.Namespace, output: Output, opener: Opener) -> Exit:
     interrupts = Interrupts(before_leaving=output.show_cursor)
     session = Session(arguments, output, interrupts, opener)
     task = asyncio.ensure_future(command(session))

@@ -64,9 +64,7 @@ def step_json(step: StepRecord) -> dict[str, Any]:
     }
 
 
-def outcome_json(
-    record: ExecutionRecord, steps: Sequence[StepRecord], changes: Iterable[Change]
-) -> dict[str, Any]:
+def outcome_json(record: ExecutionRecord, steps: Sequence[StepRecord], changes: Iterable[Change]) -> dict[str, Any]:
     """What `run --json` prints, less what an apply adds."""
     return {
         "execution_id": record.id,

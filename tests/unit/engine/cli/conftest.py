@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.engine.cli.fake_application import FakeApplication, Script
 
 from engine.cli import main
+from tests.unit.engine.cli.fake_application import FakeApplication, Script
 
 PLAN = """\
 version: 1

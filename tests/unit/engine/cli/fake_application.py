@@ -138,9 +138,7 @@ class FakeEngine:
 
     async def checkpoint(self, execution_id: str, name: str) -> CheckpointRecord:
         head = self._journal.execution(execution_id).head
-        return self.write(
-            lambda tx: tx.add_checkpoint(execution_id, name, CheckpointKind.MANUAL, None, head, None)
-        )
+        return self.write(lambda tx: tx.add_checkpoint(execution_id, name, CheckpointKind.MANUAL, None, head, None))
 
     def _launch(self, execution_id: str, kind: EventKind, **data: Any) -> None:
         def begin(tx: Transaction) -> None:
@@ -204,9 +202,7 @@ class FakeEngine:
         def change(tx: Transaction) -> None:
             if act.ok:
                 head = self._journal.execution(step.execution_id).head
-                point = tx.add_checkpoint(
-                    step.execution_id, step.id, CheckpointKind.AUTOMATIC, None, head, step.id
-                )
+                point = tx.add_checkpoint(step.execution_id, step.id, CheckpointKind.AUTOMATIC, None, head, step.id)
                 tx.set_execution(step.execution_id, head=point.id)
                 columns["checkpoint"] = point.id
             state = StepState.SUCCEEDED if act.ok else StepState.FAILED

@@ -9,17 +9,11 @@ from pathlib import Path
 from engine.cli import main
 from tests.unit.engine.cli.fake_application import Act, FakeApplication, Script
 
-
-def announce() -> None:
-    Path(sys.argv[1], "hanging").touch()
-
-
 if __name__ == "__main__":
-    script = Script({"unit": Act(hang=True)}, started=announce)
+    script = Script({"unit": Act(hang=True)})
     application = FakeApplication(Path(sys.argv[1]), script)
 
     async def never(execution_id: str, reason: str = "") -> None:
-        Path(sys.argv[1], "cancelling").touch()
         await asyncio.Event().wait()
 
     application.engine.cancel = never

@@ -65,7 +65,12 @@ def test_the_version_option_is_the_version_command() -> None:
 
 @pytest.mark.parametrize(
     ("text", "age"),
-    [("90m", timedelta(minutes=90)), ("12h", timedelta(hours=12)), ("7d", timedelta(days=7)), ("2w", timedelta(weeks=2))],
+    [
+        ("90m", timedelta(minutes=90)),
+        ("12h", timedelta(hours=12)),
+        ("7d", timedelta(days=7)),
+        ("2w", timedelta(weeks=2)),
+    ],
 )
 def test_ages_are_a_number_and_a_unit(text: str, age: timedelta) -> None:
     assert parse(["gc", "--older-than", text]).older_than == age
@@ -100,9 +105,7 @@ def test_every_command_explains_itself_with_an_example(name: str) -> None:
     text = str(caught.value)
     assert f"example: {'sandstone' if name != 'cat' else ''} {name}".replace("  ", " ") in text
     parser = commands()[name]
-    undocumented = [
-        action.dest for action in parser._actions if action.help is None and action.dest not in ("name",)
-    ]
+    undocumented = [action.dest for action in parser._actions if action.help is None and action.dest not in ("name",)]
     assert undocumented == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -74,7 +75,7 @@ def test_a_long_line_is_not_cut_inside_a_character() -> None:
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8))
 def test_chunks_may_end_anywhere(data: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    chunks = [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    chunks = [data[a:b] for a, b in pairwise(edges)]
     assert list(shown_lines(chunks)) == lines(data)
 
 

@@ -58,13 +58,16 @@ def test_status_of_one_shows_its_steps(
     ran: FakeApplication, sandstone: Sandstone, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sandstone(ran, "status", "0123") == 0
-    assert capsys.readouterr().out == """\
+    assert (
+        capsys.readouterr().out
+        == """\
 failed fix gcd (0123456789ab) in 1.2 s: step unit failed: exit code 1
 workspace /project, head c1
 STEP      TYPE         STATE      ATTEMPTS  TOOK   CHECKPOINT  WHY
 new-test  file_create  succeeded  1         20 ms  c1
 unit      test         failed     2         20 ms  -           exit code 1
 """
+    )
 
 
 def test_status_json_of_one_has_its_steps(
@@ -154,13 +157,16 @@ def test_logs_show_the_last_attempt_of_each_step_escaped(
     ran: FakeApplication, sandstone: Sandstone, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sandstone(ran, "logs", "last") == 0
-    assert capsys.readouterr().out == """\
+    assert (
+        capsys.readouterr().out
+        == """\
 == unit, attempt 2, stderr ==
 E
 
 == unit, attempt 2, stdout ==
 \\x1b]0;x\\x07ok
 """
+    )
 
 
 def test_logs_of_one_stream_have_no_title(
@@ -170,9 +176,7 @@ def test_logs_of_one_stream_have_no_title(
     assert capsys.readouterr().out == "E\n"
 
 
-def test_only_raw_logs_are_raw(
-    ran: FakeApplication, sandstone: Sandstone, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_raw_logs_are_raw(ran: FakeApplication, sandstone: Sandstone, capsys: pytest.CaptureFixture[str]) -> None:
     sandstone(ran, "logs", "last", "--stdout", "--raw")
     assert capsys.readouterr().out.encode() == HOSTILE
 
@@ -210,11 +214,14 @@ def test_checkpoints_are_a_tree_with_the_head_marked(
 ) -> None:
     ran.engine.write(lambda tx: tx.add_checkpoint(ID, "unit!failed", CheckpointKind.FAILED, None, "c0", "unit"))
     sandstone(ran, "checkpoints", "last")
-    assert capsys.readouterr().out == """\
+    assert (
+        capsys.readouterr().out
+        == """\
 ○ c0  automatic  start
 ├─○ c2  failed  unit!failed
 ● c1  automatic  new-test  <- head
 """
+    )
     sandstone(ran, "checkpoints", "last", "--json")
     assert [point["head"] for point in json.loads(capsys.readouterr().out)] == [False, True, False]
 

@@ -68,9 +68,7 @@ def test_the_rule_finds_what_it_looks_for() -> None:
         ("never", {"FORCE_COLOR": "1"}, True, False),
     ],
 )
-def test_when_there_is_colour(
-    choice: str, environment: dict[str, str], is_terminal: bool, expected: bool
-) -> None:
+def test_when_there_is_colour(choice: str, environment: dict[str, str], is_terminal: bool, expected: bool) -> None:
     assert wants_color(choice, environment, is_terminal) is expected
 
 

@@ -38,7 +38,9 @@ RECORDED = [
 def test_recorded_events_give_one_line_per_change_of_state() -> None:
     lines = PlainLines(STEPS, "0123456789ab", lambda step: (b"F test_gcd\n", b""))
     shown = [line for recorded in RECORDED for line in lines.lines(recorded)]
-    assert "\n".join(shown) == """\
+    assert (
+        "\n".join(shown)
+        == """\
     0.0s  fix gcd: 3 steps over /home/u/p (0123456789ab)
     0.0s  setting up the environment (2 commands)
     0.5s  [1/3] fix (file_edit)
@@ -52,6 +54,7 @@ def test_recorded_events_give_one_line_per_change_of_state() -> None:
     4.0s  rolled back to c0, undoing fix
     4.0s  [3/3] b skipped: the execution ended before it
    64.0s  failed: step unit failed: exit code 1"""
+    )
 
 
 def test_what_events_carry_is_escaped() -> None:

@@ -43,7 +43,9 @@ def test_a_completed_run_is_told_in_plain_lines_and_a_summary(
     application = make_application(Script(changes=CHANGES))
     assert sandstone(application, "run", plan_file, "-w", "/project") == 0
     shown = capsys.readouterr()
-    assert shown.out == """\
+    assert (
+        shown.out
+        == """\
 completed fix gcd (0123456789ab) in 1.2 s
   2 steps: 2 succeeded
   A new/a.py
@@ -52,7 +54,10 @@ completed fix gcd (0123456789ab) in 1.2 s
   D bad\\x1b[2J
   1 added, 2 modified, 1 deleted
 """
-    assert shown.err == """\
+    )
+    assert (
+        shown.err
+        == """\
     0.0s  fix gcd: 2 steps over /project (0123456789ab)
     0.0s  [1/2] new-test (file_create)
     0.0s  [1/2] new-test succeeded in 20 ms
@@ -63,6 +68,7 @@ completed fix gcd (0123456789ab) in 1.2 s
   sandstone apply 0123456789ab     copy them to /project
   sandstone rollback 0123456789ab  go one checkpoint back
 """
+    )
     assert application.opened == [(None, True)]
 
 
@@ -212,9 +218,7 @@ def test_apply_follows_a_completed_run(
     assert application.results.applied == [{"id": ID, "dry_run": False, "force": False, "allow": []}]
 
 
-def test_apply_does_not_follow_a_failed_run(
-    make_application: Make, sandstone: Sandstone, plan_file: Path
-) -> None:
+def test_apply_does_not_follow_a_failed_run(make_application: Make, sandstone: Sandstone, plan_file: Path) -> None:
     application = make_application(Script({"unit": FAILED}))
     assert sandstone(application, "run", plan_file, "--apply") == 1
     assert application.results.applied == []
