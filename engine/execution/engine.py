@@ -15,21 +15,21 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from engine.checkpoints import baseline
 from engine.clock import Clock
-from engine.errors import EngineError, NotFoundError, WrongStateError
+from engine.errors import EngineError, WrongStateError
 from engine.events.bus import EventBus
 from engine.events.types import EventKind
+from engine.execution.admission import accept, check_checkpoint_name, checked_secrets, workspace_root
 from engine.execution.attempt import Blocking, ExecutionContext
 from engine.execution.control import PauseMode, RunControl
 from engine.execution.decide import Progress, estimate_left
-from engine.execution.driver import START, Driver, disk_limit
+from engine.execution.driver import Driver, disk_limit
 from engine.execution.environments import Environments
 from engine.execution.hide import HiddenPaths
 from engine.execution.locks import ExecutionLocks
-from engine.execution.masking import MIN_SECRET_BYTES, Masker
+from engine.execution.masking import Masker
 from engine.execution.rollback import RollbackService
 from engine.execution.run import Run
 from engine.execution.step import StepExecutor
@@ -110,8 +110,8 @@ class ExecutionEngine:
           HostDiskFullError, TreeRefusedError: the workspace cannot be laid under layers.
         """
         start_ns = time.time_ns()
-        given = self._checked_secrets(plan, secrets or {})
-        root = await self._blocking(_workspace_root, workspace)
+        given = checked_secrets(plan, secrets or {})
+        root = await self._blocking(workspace_root, workspace)
         image_id = await self._services.environments.resolve(plan.environment)
         execution_id = uuid.uuid4().hex
         lock = await self._blocking(self._services.locks.acquire, execution_id)
@@ -143,7 +143,7 @@ class ExecutionEngine:
             )
             steps = [StepRecord(execution_id, i, s.id, s.type) for i, s in enumerate(plan.steps)]
             root_record = await self._blocking(baseline.begin, root.path)
-            head = await self._writer.write(lambda tx: _accept(tx, record, steps, root_record, keep))
+            head = await self._writer.write(lambda tx: accept(tx, record, steps, root_record, keep))
         except BaseException:
             await self._blocking(self._abandon, VolumeId(execution_id), execution_id, lock)
             raise
@@ -187,10 +187,10 @@ class ExecutionEngine:
             if record.state is not ExecutionState.PAUSED:
                 raise WrongStateError("resume", execution_id, record.state.value, ["paused"])
             plan = parse_plan(record.plan_json, "the journal")
-            given = self._checked_secrets(plan, secrets or {})
+            given = checked_secrets(plan, secrets or {})
             await self._blocking(self._services.store.open_volume, VolumeId(execution_id))
             workspace = Path(record.workspace)
-            root = await self._blocking(_workspace_root, workspace)
+            root = await self._blocking(workspace_root, workspace)
             context = ExecutionContext(
                 execution_id,
                 plan,
@@ -323,7 +323,7 @@ class ExecutionEngine:
         """
         existing = await self._blocking(self._journal.checkpoints, execution_id)
         record = await self._blocking(self._journal.execution, execution_id)
-        _check_checkpoint_name(name, existing)
+        check_checkpoint_name(name, existing)
         head = next(checkpoint for checkpoint in existing if checkpoint.id == record.head)
 
         def change(tx: Transaction) -> CheckpointRecord:
@@ -350,14 +350,6 @@ class ExecutionEngine:
             yield
         finally:
             await self._blocking(self._services.locks.release, lock)
-
-    def _checked_secrets(self, plan: Plan, given: Mapping[str, str]) -> dict[str, str]:
-        for name in plan.secrets:
-            if name not in given:
-                raise NotFoundError("secret", name)
-            if len(given[name].encode("utf-8", "surrogateescape")) < MIN_SECRET_BYTES:
-                raise SecretTooShortError(name)
-        return {name: given[name] for name in plan.secrets}
 
     def _create_volume(self, context: ExecutionContext) -> None:
         mask = context.hide.mask(context.plan.sandbox.hide)
@@ -465,64 +457,6 @@ class ExecutionEngine:
             record = await self._blocking(self._journal.execution, execution_id)
             raise WrongStateError(verb, execution_id, record.state.value, _names(allowed))
         return run
-
-
-class SecretTooShortError(EngineError):
-    """The value of secret `name` is too short to be masked without ruining ordinary text."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"secret {name} is shorter than {MIN_SECRET_BYTES} bytes and could not be masked")
-        self.name = name
-
-
-@dataclass(frozen=True, slots=True)
-class _Root:
-    path: Path
-    device: int
-    inode: int
-    owner: tuple[int, int]
-
-
-def _workspace_root(workspace: Path) -> _Root:
-    """Blocking. The real directory behind the name the user gave, once and for all."""
-    path = workspace.resolve()
-    if not path.is_dir():
-        raise NotFoundError("directory", os.fspath(workspace))
-    status = path.stat()
-    return _Root(path, status.st_dev, status.st_ino, (status.st_uid, status.st_gid))
-
-
-def _accept(
-    tx: Transaction,
-    record: ExecutionRecord,
-    steps: list[StepRecord],
-    root: Mapping[bytes, dict[str, Any] | None],
-    keep: bool,
-) -> CheckpointRecord:
-    tx.add_execution(record, steps)
-    tx.add_baseline(record.id, root)
-    if keep:
-        tx.set_execution(record.id, kept=1)
-    head = tx.add_checkpoint(record.id, "start", CheckpointKind.AUTOMATIC, None, None)
-    assert head.id == START
-    return head
-
-
-def _check_checkpoint_name(name: str, existing: Sequence[CheckpointRecord]) -> None:
-    taken = {record.name for record in existing} | {record.id for record in existing}
-    if not name or len(name) > 100 or not name.isprintable() or ".." in name:
-        raise CheckpointNameError(name, "must be 1 to 100 printable characters without '..'")
-    if name in taken or (name[0] == "c" and name[1:].isdigit()):
-        raise CheckpointNameError(name, "is taken or looks like a checkpoint's id")
-
-
-class CheckpointNameError(EngineError):
-    """A checkpoint cannot be given this name."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"checkpoint name {name!r} {reason}")
-        self.name = name
-        self.reason = reason
 
 
 def _names(states: Sequence[ExecutionState] | frozenset[ExecutionState]) -> list[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import NotFoundError, WrongStateError
+from engine.execution.admission import CheckpointNameError, SecretTooShortError
 from engine.execution.control import PauseMode
-from engine.execution.engine import CheckpointNameError, SecretTooShortError
 from engine.execution.recovery import REASON, recover_executions
 from engine.journal.states import ExecutionState, StepState
 from sandbox.spec import Verdict

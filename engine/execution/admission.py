@@ -1,0 +1,90 @@
+"""What is checked and written when a plan is accepted: the workspace, the secrets, the first rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineError, NotFoundError
+from engine.execution.driver import START
+from engine.execution.masking import MIN_SECRET_BYTES
+from engine.journal.journal import Transaction
+from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
+from engine.plan.model import Plan
+
+
+class SecretTooShortError(EngineError):
+    """The value of secret `name` is too short to be masked without ruining ordinary text."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"secret {name} is shorter than {MIN_SECRET_BYTES} bytes and could not be masked")
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The workspace, as it is when the execution starts. owner: uid and gid."""
+
+    path: Path
+    device: int
+    inode: int
+    owner: tuple[int, int]
+
+
+def workspace_root(workspace: Path) -> Root:
+    """Blocking. The real directory behind the name the user gave, once and for all."""
+    path = workspace.resolve()
+    if not path.is_dir():
+        raise NotFoundError("directory", os.fspath(workspace))
+    status = path.stat()
+    return Root(path, status.st_dev, status.st_ino, (status.st_uid, status.st_gid))
+
+
+def accept(
+    tx: Transaction,
+    record: ExecutionRecord,
+    steps: list[StepRecord],
+    root: Mapping[bytes, dict[str, Any] | None],
+    keep: bool,
+) -> CheckpointRecord:
+    tx.add_execution(record, steps)
+    tx.add_baseline(record.id, root)
+    if keep:
+        tx.set_execution(record.id, kept=1)
+    head = tx.add_checkpoint(record.id, "start", CheckpointKind.AUTOMATIC, None, None)
+    assert head.id == START
+    return head
+
+
+def check_checkpoint_name(name: str, existing: Sequence[CheckpointRecord]) -> None:
+    taken = {record.name for record in existing} | {record.id for record in existing}
+    if not name or len(name) > 100 or not name.isprintable() or ".." in name:
+        raise CheckpointNameError(name, "must be 1 to 100 printable characters without '..'")
+    if name in taken or (name[0] == "c" and name[1:].isdigit()):
+        raise CheckpointNameError(name, "is taken or looks like a checkpoint's id")
+
+
+class CheckpointNameError(EngineError):
+    """A checkpoint cannot be given this name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"checkpoint name {name!r} {reason}")
+        self.name = name
+        self.reason = reason
+
+
+def checked_secrets(plan: Plan, given: Mapping[str, str]) -> dict[str, str]:
+    """The values of the secrets that the plan names.
+
+    Raises:
+      NotFoundError: one is not given. SecretTooShortError: one could not be masked.
+    """
+    for name in plan.secrets:
+        if name not in given:
+            raise NotFoundError("secret", name)
+        if len(given[name].encode("utf-8", "surrogateescape")) < MIN_SECRET_BYTES:
+            raise SecretTooShortError(name)
+    return {name: given[name] for name in plan.secrets}
