@@ -197,13 +197,15 @@ class Edit:
                 _whiteout(directory_fd, name)
 
     def hide(self, path: bytes) -> None:
-        """Make `path` invisible, whatever is there below, also a directory or a link; nothing below: no change."""
-        checked = check_path(path)
-        if self._below.lookup(checked) is None:
+        """Make `path` invisible, whatever is there below, also a directory or a link; nothing below: no change.
+
+        `path` is one of a manifest: names that a plan may not use (`~x`) can be hidden.
+        Raises PathRefusedError: it goes through something that is no directory.
+        """
+        if self._below.lookup(path) is None:
             return
-        with self._parent(checked, keep_time=True) as (directory_fd, name):
-            if self._own(checked) is not None:
-                rmtree(directory_fd, name)
+        with self._parent(path, keep_time=True) as (directory_fd, name):
+            rmtree(directory_fd, name)
             _whiteout(directory_fd, name)
 
     # -- the layer's own entries -----------------------------------------------------------------

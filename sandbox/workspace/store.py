@@ -60,7 +60,9 @@ class LayerStore(Protocol):
         """Delete the volume and all its layers.
 
         Raises:
-          LayerInUseError: a layer in another volume stands on one of its layers, or a process has it open.
+          LayerNotFoundError: no such volume.
+          LayerInUseError: a layer in another volume stands on one of its layers, or a process (this one
+            too) has it open.
         """
         ...
 
@@ -119,7 +121,8 @@ class LayerStore(Protocol):
     def upper(self, key: LayerKey) -> Path:
         """The directory that holds what active layer `key` changes so far, in the store's on-disk form.
 
-        Not while it is mounted. Write to it only through `sandbox.workspace.edit`.
+        Not while it is mounted. Write to it only through `sandbox.workspace.edit`, which tells the form by
+        the last part of the path: `tree` is a copy of the whole merged tree, anything else an overlayfs upper.
 
         Raises:
           LayerNotFoundError, LayerKindError: not an active layer. LayerInUseError: it is mounted.

@@ -275,6 +275,23 @@ def test_nothing_of_a_deleted_directory_comes_back_with_a_new_one(
         edit.delete("src/deep/data")
 
 
+@pytest.mark.parametrize("path", ["top", "src", "link", "fifo", "src/deep/data", "~odd"])
+def test_anything_that_is_there_can_be_hidden(edit: Edit, upper: Path, project: Path, path: str) -> None:
+    (project / "~odd").write_bytes(b"")
+    edit.hide(path.encode())
+    edit.hide(b"never")
+    assert is_whiteout(upper / path)
+    assert edit.lookup(path.encode()) is None
+    assert not (upper / "never").exists()
+
+
+def test_hiding_leaves_the_times_of_directories_alone(edit: Edit, upper: Path) -> None:
+    edit.write_file("src/deep/data", b"changed")
+    edit.hide(b"src/deep/data")
+    assert is_whiteout(upper / "src" / "deep" / "data")
+    assert (upper / "src" / "deep").stat().st_mtime_ns == 1_000_000_005
+
+
 def test_a_whole_copy_is_edited_in_place(tmp_path: Path, project: Path, base: BaseTree) -> None:
     """A store that keeps copies calls them `tree`: nothing shines through, nothing is whited out."""
     project.rename(tmp_path / "tree")
