@@ -22,7 +22,7 @@ from engine.checkpoints.results import Results
 from engine.clock import Clock, SystemClock
 from engine.config import EngineConfig, state_directory
 from engine.events.bus import EventBus
-from engine.execution.attempt import StepServices
+from engine.execution.attempt import Blocking, StepServices
 from engine.execution.baseline import BaseRecorder
 from engine.execution.driver import Driver
 from engine.execution.engine import EngineServices, ExecutionEngine
@@ -88,7 +88,7 @@ class Application:
     image: ImageBuilder
     store: OverlayLayerStore
     provider: DockerSandboxProvider
-    blocking: Any
+    blocking: Blocking
     clock: Clock
     collector: GarbageCollector
     lease: str
@@ -113,91 +113,140 @@ async def open_application(home: Path | None = None, *, engine: bool) -> AsyncIt
     """
     config = EngineConfig(home=home or state_directory(os.environ))
     async with AsyncExitStack() as stack:
-        executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="sandstone")
-        stack.callback(executor.shutdown)
-        yield await _compose(config, stack, executor, engine)
+        threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="sandstone")
+        stack.callback(threads.shutdown)
+        ground = await _lay_ground(config, stack, threads)
+        await _put_in_order(ground, engine)
+        yield await _put_together(config, ground, stack, engine)
 
 
-async def _compose(
-    config: EngineConfig, stack: AsyncExitStack, executor: ThreadPoolExecutor, engine: bool
-) -> Application:
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What everything else stands on."""
+
+    home: Path
+    clock: Clock
+    blocking: Blocking
+    store_id: str
+    lease: str
+    journal: Journal
+    store: OverlayLayerStore
+    api: DockerApi
+    image_api: ImageApi
+    locks: ExecutionLocks
+    logs: LogStore
+
+    def is_live(self, lease: str) -> bool:
+        return is_live(self.home, lease)
+
+
+async def _lay_ground(config: EngineConfig, stack: AsyncExitStack, threads: ThreadPoolExecutor) -> _Ground:
+    """Open the state directory. What is opened is closed by `stack`, last opened first."""
     home, clock = config.home, SystemClock()
 
     async def blocking(function: Callable[..., T], /, *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(executor, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(threads, function, *args)
 
     store_id = await blocking(_prepare_home, home)
     lease = await blocking(Lease.acquire, home)
     stack.push_async_callback(blocking, lease.release)
     database = await blocking(Database, home / "journal.db")
     stack.push_async_callback(blocking, database.close)
-    journal = Journal(database, clock)
     mounter = _mounter()
     stack.push_async_callback(blocking, mounter.close)
     register = await blocking(Register, home / "journal.db")
     store = await blocking(OverlayLayerStore, home, register, mounter)
     stack.push_async_callback(blocking, store.close)
-
     api, image_api = DockerApi(), ImageApi()
     stack.callback(api.close)
-    images = ImageBuilder(image_api)
-    stack.callback(images.close)
-    locks = ExecutionLocks(home / "locks")
-    logs = LogStore(home / "logs")
-
-    await _put_in_order(home, store_id, store, api, journal, locks, blocking, engine)
-
-    provider = DockerSandboxProvider(
-        api,
-        store,
+    return _Ground(
+        home=home,
+        clock=clock,
+        blocking=blocking,
         store_id=store_id,
         lease=lease.name,
-        slots=store.slots,
-        is_live=lambda name: is_live(home, name),
+        journal=Journal(database, clock),
+        store=store,
+        api=api,
+        image_api=image_api,
+        locks=await blocking(ExecutionLocks, home / "locks"),
+        logs=LogStore(home / "logs"),
+    )
+
+
+async def _put_in_order(ground: _Ground, engine: bool) -> None:
+    """What dead processes left: containers first, then what was mounted for them, then what they were doing."""
+    if await ground.blocking(dead_leases, ground.home):
+        try:
+            await reap(ground.api, ground.store_id, ground.store.slots, ground.is_live)
+        except SandboxUnavailableError:
+            if engine:
+                raise
+            # No engine, no containers: what is mounted can be cleaned without it.
+        await ground.blocking(ground.store.cleanup)
+    await ground.blocking(recover_executions, ground.journal, ground.locks)
+    await ground.blocking(recover_applies, ground.home)
+
+
+async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitStack, engine: bool) -> Application:
+    """Build the engine and what serves it on the ground."""
+    provider = DockerSandboxProvider(
+        ground.api,
+        ground.store,
+        store_id=ground.store_id,
+        lease=ground.lease,
+        slots=ground.store.slots,
+        is_live=ground.is_live,
         bounds=PoolBounds(per_spec=config.waiting_per_spec, total=config.waiting_total),
     )
     stack.push_async_callback(provider.close)
     if engine:
-        await blocking(store.share)
+        await ground.blocking(ground.store.share)
         await provider.start()
-    builder = EnvironmentBuilder(image_api, store_id=store_id, lease=lease.name, locks=home / "locks")
-    environments: Environments = _Environments(images, builder)
-
-    bus = EventBus()
-    writer = JournalWriter(journal, bus, blocking)
-    rollback = RollbackService(writer)
-    services = StepServices(store, provider, ValidationService(clock), blocking)
-    step_executor = StepExecutor(services, clock)
-    driver = Driver(writer, store, provider, step_executor, rollback, BaseRecorder(store), logs, clock)
-    execution_engine = ExecutionEngine(
-        EngineServices(
-            journal=journal,
-            bus=bus,
-            store=store,
-            environments=environments,
-            executor=step_executor,
-            driver=driver,
-            rollback=rollback,
-            writer=writer,
-            locks=locks,
-            blocking=blocking,
-            clock=clock,
-            lease=lease.name,
-        )
+    images = ImageBuilder(ground.image_api)
+    stack.callback(images.close)
+    builder = EnvironmentBuilder(
+        ground.image_api, store_id=ground.store_id, lease=ground.lease, locks=ground.home / "locks"
     )
+    writer = JournalWriter(ground.journal, EventBus(), ground.blocking)
+    execution_engine = _engine(ground, writer, provider, _Environments(images, builder))
     stack.push_async_callback(execution_engine.close)
     return Application(
-        home=home,
-        journal=journal,
+        home=ground.home,
+        journal=ground.journal,
         engine=execution_engine,
-        results=Results(home, journal, store, locks, logs, writer),
+        results=Results(ground.home, ground.journal, ground.store, ground.locks, ground.logs, writer),
         image=images,
-        store=store,
+        store=ground.store,
         provider=provider,
-        blocking=blocking,
-        clock=clock,
-        collector=GarbageCollector(journal, store, locks, logs),
-        lease=lease.name,
+        blocking=ground.blocking,
+        clock=ground.clock,
+        collector=GarbageCollector(ground.journal, ground.store, ground.locks, ground.logs),
+        lease=ground.lease,
+    )
+
+
+def _engine(
+    ground: _Ground, writer: JournalWriter, provider: DockerSandboxProvider, environments: Environments
+) -> ExecutionEngine:
+    clock, store = ground.clock, ground.store
+    rollback = RollbackService(writer)
+    executor = StepExecutor(StepServices(store, provider, ValidationService(clock), ground.blocking), clock)
+    return ExecutionEngine(
+        EngineServices(
+            journal=ground.journal,
+            bus=writer.bus,
+            store=store,
+            environments=environments,
+            executor=executor,
+            driver=Driver(writer, store, provider, executor, rollback, BaseRecorder(store), ground.logs, clock),
+            rollback=rollback,
+            writer=writer,
+            locks=ground.locks,
+            blocking=ground.blocking,
+            clock=clock,
+            lease=ground.lease,
+        )
     )
 
 
@@ -216,26 +265,3 @@ def _prepare_home(home: Path) -> str:
 
 def _mounter() -> Mounter:
     return KernelMounter()
-
-
-async def _put_in_order(
-    home: Path,
-    store_id: str,
-    store: OverlayLayerStore,
-    api: DockerApi,
-    journal: Journal,
-    locks: ExecutionLocks,
-    blocking: Callable[..., Any],
-    engine: bool,
-) -> None:
-    """What dead processes left: containers first, then what was mounted for them, then what they were doing."""
-    if await blocking(dead_leases, home):
-        try:
-            await reap(api, store_id, store.slots, lambda name: is_live(home, name))
-        except SandboxUnavailableError:
-            if engine:
-                raise
-            # No engine, no containers: what is mounted can be cleaned without it.
-        await blocking(store.cleanup)
-    await blocking(recover_executions, journal, locks)
-    await blocking(recover_applies, home)

@@ -26,7 +26,7 @@ def test_a_difference_in_white_space_only_is_said() -> None:
 
 
 def test_several_occurrences_are_refused_unless_all_are_asked_for() -> None:
-    with pytest.raises(EditRefused, match="occurs 2 times .at lines 1, 2"):
+    with pytest.raises(EditRefused, match=r"occurs 2 times \(at lines 1, 2\)"):
         replace_exact("x\nx\n", "x", "y")
     assert replace_exact("x\nx\n", "x", "y", every=True) == "y\ny\n"
 
