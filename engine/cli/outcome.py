@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.escape import one_line
+from engine.cli.failures import message_of
 from engine.cli.output import Output
 from engine.cli.shapes import error_json, outcome_json
 from engine.cli.summary import (
@@ -26,12 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Outcome:
-    """What there is to tell. At most one of `applied` and `apply_error` is set."""
+    """What there is to tell.
+
+    changes_error: why `changes` could not be found out. At most one of `applied` and `apply_error` is set.
+    """
 
     record: ExecutionRecord
     steps: Sequence[StepRecord]
     checkpoints: Sequence[CheckpointRecord]
-    changes: Sequence[Change]
+    changes: Sequence[Change] = ()
+    changes_error: Exception | None = None
     applied: ApplyReport | None = None
     apply_error: Exception | None = None
 
@@ -52,8 +57,11 @@ def tell(output: Output, outcome: Outcome, *, as_json: bool, quiet: bool) -> Non
 def _shape(outcome: Outcome) -> dict[str, Any]:
     shape = outcome_json(outcome.record, outcome.steps, outcome.changes)
     shape["applied"] = outcome.applied is not None
-    if outcome.apply_error is not None:
-        shape["apply_error"] = {"message": str(outcome.apply_error), **error_json(outcome.apply_error)}
+    if outcome.changes_error is not None:
+        shape["changes"] = None
+    for name, error in (("changes_error", outcome.changes_error), ("apply_error", outcome.apply_error)):
+        if error is not None:
+            shape[name] = {"message": message_of(error), **error_json(error)}
     return shape
 
 
@@ -64,7 +72,8 @@ def _summarize(output: Output, outcome: Outcome) -> None:
     output.result(f"  {step_counts(outcome.steps)}")
     for letter, path in path_lines(outcome.changes):
         output.result(f"  {output.styled(letter, 'accent')} {path}")
-    output.result(f"  {counts_text(outcome.changes)}")
+    if outcome.changes_error is None:
+        output.result(f"  {counts_text(outcome.changes)}")
     if outcome.applied is not None:
         output.result(f"  applied to {one_line(record.workspace)}")
     branches = [point for point in outcome.checkpoints if point.kind is CheckpointKind.FAILED]

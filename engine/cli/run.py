@@ -14,7 +14,7 @@ from engine.cli.follow import follow
 from engine.cli.outcome import Outcome, tell
 from engine.cli.plan import read_plan, secrets_of
 from engine.cli.session import Session
-from engine.cli.shapes import not_started_json
+from engine.cli.shapes import no_outcome_json
 from engine.cli.views import make_view
 from engine.journal.records import ExecutionRecord
 from engine.journal.states import ExecutionState
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 async def run_plan(session: Session) -> Exit:
     """`sandstone run PLAN`."""
     arguments = session.arguments
-    name, started = arguments.name, False
+    name, execution_id, told = arguments.name, None, False
     try:
         plan = read_plan(arguments.plan)
         name = name or plan.name or None
@@ -37,11 +37,12 @@ async def run_plan(session: Session) -> Exit:
             execution_id = await application.engine.start(
                 plan, arguments.workspace, name=arguments.name, secrets=secrets, keep=arguments.keep
             )
-            started = True
-            return await _drive(session, application, execution_id, plan, after=0)
+            outcome = await _drive(session, application, execution_id, plan, after=0)
+            told = True
+            return _conclude(session, outcome)
     except KNOWN as error:
-        if arguments.json and not started:
-            session.output.result_json(not_started_json(error, name))
+        if arguments.json and not told:
+            session.output.result_json(no_outcome_json(error, name, execution_id))
         raise
 
 
@@ -51,28 +52,32 @@ async def resume(session: Session) -> Exit:
         record = application.journal.find(session.arguments.id)
         plan = parse_plan(record.plan_json, "the journal")
         await application.engine.resume(record.id, secrets_of(plan, os.environ))
-        return await _drive(session, application, record.id, plan, after=record.last_sequence)
+        return _conclude(session, await _drive(session, application, record.id, plan, record.last_sequence))
 
 
-async def _drive(session: Session, application: Application, execution_id: str, plan: Plan, after: int) -> Exit:
-    """Follow the execution to its end, apply it if asked, tell the outcome."""
+async def _drive(session: Session, application: Application, execution_id: str, plan: Plan, after: int) -> Outcome:
+    """Follow the execution to its end and apply it if asked."""
     arguments, journal = session.arguments, application.journal
     record, steps = journal.execution(execution_id), journal.steps(execution_id)
     view = make_view(session.output, arguments.quiet, plan, record, steps, journal)
     record = await follow(session, application, execution_id, view, after)
-    outcome = Outcome(
-        record,
-        journal.steps(execution_id),
-        journal.checkpoints(execution_id),
-        await application.results.changes(execution_id),
-    )
+    outcome = Outcome(record, journal.steps(execution_id), journal.checkpoints(execution_id))
+    try:
+        outcome.changes = await application.results.changes(execution_id)
+    except KNOWN as error:
+        outcome.changes_error = error
     if getattr(arguments, "apply", False) and record.state is ExecutionState.COMPLETED:
         await _apply(session, application, outcome)
-    tell(session.output, outcome, as_json=arguments.json, quiet=arguments.quiet)
-    if outcome.apply_error is not None:
-        session.output.error(message_of(outcome.apply_error), hint_of(outcome.apply_error))
-        return exit_of(outcome.apply_error)
-    return _exit(session, record)
+    return outcome
+
+
+def _conclude(session: Session, outcome: Outcome) -> Exit:
+    """Tell the outcome; what went wrong after the execution's end decides the exit code."""
+    tell(session.output, outcome, as_json=session.arguments.json, quiet=session.arguments.quiet)
+    errors = [error for error in (outcome.changes_error, outcome.apply_error) if error is not None]
+    for error in errors:
+        session.output.error(message_of(error), hint_of(error))
+    return exit_of(errors[-1]) if errors else _exit(session, outcome.record)
 
 
 async def _apply(session: Session, application: Application, outcome: Outcome) -> None:

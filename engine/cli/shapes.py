@@ -79,10 +79,13 @@ def outcome_json(record: ExecutionRecord, steps: Sequence[StepRecord], changes: 
     }
 
 
-def not_started_json(error: BaseException, name: str | None) -> dict[str, Any]:
-    """What `run --json` prints when there is no execution: the same keys, and what is wrong with the plan."""
+def no_outcome_json(error: BaseException, name: str | None, execution_id: str | None) -> dict[str, Any]:
+    """What `run --json` prints when it has no outcome to tell: the same keys, and what went wrong.
+
+    execution_id: None when no execution could be started.
+    """
     return {
-        "execution_id": None,
+        "execution_id": execution_id,
         "name": name,
         "state": None,
         "error": message_of(error),

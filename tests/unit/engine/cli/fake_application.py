@@ -50,6 +50,7 @@ class Script:
     started: Callable[[], None] = lambda: None
     start_error: Exception | None = None
     apply_error: Exception | None = None
+    changes_error: Exception | None = None
     finish_despite_cancel: bool = False
 
 
@@ -238,6 +239,8 @@ class FakeResults:
         self.applied: list[dict[str, Any]] = []
 
     async def changes(self, execution_id: str, a: str | None = None, b: str | None = None) -> list[Change]:
+        if self._script.changes_error is not None:
+            raise self._script.changes_error
         return list(self._script.changes)
 
     async def apply(self, execution_id: str, *, dry_run: bool, force: bool, allow: Sequence[str]) -> Any:

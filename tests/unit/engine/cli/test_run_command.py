@@ -15,7 +15,7 @@ import pytest
 
 from engine.errors import ApplyConflictError
 from engine.journal.states import ExecutionState
-from sandbox.errors import EngineUnreachableError
+from sandbox.errors import EngineUnreachableError, TreeRefusedError
 from sandbox.workspace.changes import Change, ChangeKind
 from sandbox.workspace.manifest import Entry, EntryKind
 from tests.unit.engine.cli.fake_application import ID, Act, FakeApplication, Script
@@ -329,3 +329,15 @@ def test_a_run_that_could_not_start_has_the_same_keys(
     sandstone(make_application(Script(start_error=EngineUnreachableError("s", "r"))), "run", plan_file, "--json")
     failed = json.loads(capsys.readouterr().out)
     assert set(started) - {"workspace", "applied"} <= set(failed)
+
+
+def test_changes_that_cannot_be_found_out_do_not_hide_the_outcome(
+    make_application: Make, sandstone: Sandstone, plan_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Script(changes_error=TreeRefusedError("p", "something is mounted there"))
+    assert sandstone(make_application(script), "run", plan_file, "--json") == 3
+    shown = capsys.readouterr()
+    result = json.loads(shown.out)
+    assert (result["state"], result["changes"]) == ("completed", None)
+    assert result["changes_error"]["error_type"] == "TreeRefusedError"
+    assert "something is mounted there" in shown.err
