@@ -129,8 +129,11 @@ class Edit:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def lookup(self, path: bytes) -> Entry | None:
-        """What a step would see at `path` now; as `Tree.lookup`."""
+    def lookup(self, path: str | bytes) -> Entry | None:
+        """What a step would see at `path` now; as `Tree.lookup`. Raises PathRefusedError: not a path."""
+        return self._seen(check_path(path))
+
+    def _seen(self, path: bytes) -> Entry | None:
         for above in ancestors(path):
             own = self._own(above)
             if own is None:
@@ -148,7 +151,7 @@ class Edit:
         Raises PathRefusedError: not a path, or no regular file there; TreeRefusedError: over `cap_bytes`.
         """
         checked = check_path(path)
-        self._must_be_file(checked, self.lookup(checked))
+        self._must_be_file(checked, self._seen(checked))
         if self._own(checked) is not None:
             return read_regular(self._upper_fd, checked, cap_bytes)
         fd = self._below.open_file(checked)
@@ -169,7 +172,7 @@ class Edit:
         directory, a link or a special file.
         """
         checked = check_path(path)
-        current = self.lookup(checked)
+        current = self._seen(checked)
         if current is not None:
             self._must_be_file(checked, current)
         xattrs = self._xattrs(checked) if current is not None else ()
@@ -186,7 +189,7 @@ class Edit:
         without `recursive`.
         """
         checked = check_path(path)
-        current = self.lookup(checked)
+        current = self._seen(checked)
         if current is None:
             raise PathRefusedError(display(checked), "does not exist")
         if not (recursive and current.kind is EntryKind.DIRECTORY):
