@@ -224,7 +224,7 @@ class EnvironmentBuilder:
             stopped, code = f"ran out of memory ({self._limits.memory_bytes} bytes)", None
         if code != 0:
             index = max(0, report.index)
-            raise SetupFailedError(index, report.commands[index], code, report.tail.text(), stopped)
+            raise SetupFailedError(index, report.commands[index], code, report.tail(), stopped)
         if report.index != len(report.commands) - 1:
             raise SandboxUnavailableError("the set-up's container ended before its commands did")
 
@@ -244,15 +244,24 @@ class EnvironmentBuilder:
 
 
 class _Report:
-    """Takes the output: to lines for people, a tail for the error, and which command it is."""
+    """Takes the output: to lines for people, and a tail for each command. Each stream says where it stands."""
 
     def __init__(self, commands: Sequence[str], nonce: str, progress: Progress) -> None:
         self.commands = tuple(commands)
-        self.index = -1
-        self.tail = Tail()
+        self._tails = [Tail() for _ in commands]
         self._progress = progress
         self._marker = marker(nonce)
         self._partial = {Stream.STDOUT: b"", Stream.STDERR: b""}
+        self._index = {Stream.STDOUT: -1, Stream.STDERR: -1}
+
+    @property
+    def index(self) -> int:
+        """Number of the last command that was started; -1 before the first."""
+        return max(self._index.values())
+
+    def tail(self) -> str:
+        """The end of that command's output."""
+        return self._tails[self.index].text()
 
     def receive(self, stream: Stream, chunk: bytes) -> None:
         *lines, rest = (self._partial[stream] + chunk).split(b"\n")
@@ -260,23 +269,28 @@ class _Report:
             lines, rest = [*lines, rest], b""
         self._partial[stream] = rest
         for line in lines:
-            self._take(line)
+            self._take(stream, line)
 
     def finish(self) -> None:
+        """The streams have ended; what has no newline is a line too."""
         for stream, rest in self._partial.items():
             self._partial[stream] = b""
-            self._take(rest)
+            self._take(stream, rest)
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, stream: Stream, line: bytes) -> None:
         # Of a line that a progress bar wrote over and over, the last state.
         text = line.decode(errors="replace").rstrip().rpartition("\r")[2]
-        if (found := self._marker.search(text)) and int(found[1]) < len(self.commands):
-            self.index = int(found[1])
-            self.tail = Tail()
-            self._progress(f"environment.setup[{self.index}]: {self.commands[self.index]}")
+        if found := self._marker.search(text):
+            self._start(stream, int(found[1]))
         elif text:
-            self.tail.add(text)
+            self._tails[max(0, self._index[stream])].add(text)
             self._progress(text)
+
+    def _start(self, stream: Stream, index: int) -> None:
+        if index < len(self.commands):
+            if index > self.index:
+                self._progress(f"environment.setup[{index}]: {self.commands[index]}")
+            self._index[stream] = index
 
 
 def environment_key(image_id: str, commands: Sequence[str], files: Sequence[MentionedFile]) -> str:

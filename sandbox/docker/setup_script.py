@@ -5,8 +5,8 @@ everything that must not be seen in an image or by `inspect`: proxies, index add
 files. They go to variables of that shell, to a tmpfs on /run, and to /workspace, which is emptied at the end.
 Files are written by the shell's own printf from octal escapes: an image needs nothing but /bin/sh, mkdir and rm.
 
-On stdout the shell says with a nonce where it stands: which command starts, and that all have ended well. The
-commands could print such lines too; they would only mislead a message.
+On stdout and stderr, whose order to each other is lost on the way, the shell says with a nonce which command
+starts. The commands could print such lines too; they would only mislead a message.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def setup_script(
             parts.append(b"chmod 755 %s\n" % quote(posixpath.join(WORKSPACE.encode(), file.path)))
     for index, command in enumerate(commands):
         text = command.encode("utf-8", errors="surrogateescape")
-        parts.append(b"printf '\\036%s %d\\n'\n" % (nonce.encode(), index))
+        mark = b"printf '\\036%s %d\\n'" % (nonce.encode(), index)
+        parts.append(mark + b"; " + mark + b" >&2\n")
         # A shell of its own: `cd`, `exit` and variables of one command are not those of the next.
         parts.append(b"/bin/sh -c %s </dev/null\ncode=$?\n[ $code -eq 0 ] || exit $code\n" % quote(text))
     parts.append(b"cd / && rm -rf %s/* %s/.[!.]* /tmp/* /tmp/.[!.]* /root/.cache\n" % ((WORKSPACE.encode(),) * 2))
