@@ -59,7 +59,7 @@ def request_script(request: ExecRequest, nonce: str) -> bytes:
             b"{ ",
             _WATCHDOG,
             _stdin(request),
-            b"( cd -- " + quote(encode("cwd", request.cwd)) + b" || exit %d\n" % CWD_LOST,
+            b"( cd -- " + quote(encode("cwd", request.cwd)) + b" || exit %d\nunset OLDPWD\n" % CWD_LOST,
             *_exports(request),
             b"exec " + _command(request.command) + b" ) 2>&6 3<&- 4>&- 5>&- 6>&-",
             b" </dev/null\n" if not request.stdin else b"\n",

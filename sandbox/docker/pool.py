@@ -249,6 +249,14 @@ class SandboxPool:
             self._launch(spec, claimed=False)
         self._set_timer(now)
 
+    async def settled(self) -> None:
+        """Wait until everything wanted waits: no start is under way and no refill is due."""
+        while self._flights or self._refilling is not None:
+            if self._refilling is not None:
+                self.rebalance()
+            await asyncio.gather(*(flight.task for flight in self._flights), return_exceptions=True)
+            await asyncio.sleep(0)
+
     async def close(self) -> None:
         """Dispose of everything that waits or is being started. Idempotent."""
         self._closed.set()

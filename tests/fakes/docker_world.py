@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import uuid4
 
 from sandbox.docker.api import DockerApi
+from sandbox.docker.pidfd import InitProcess
 from sandbox.docker.policy import STORE_LABEL
 from sandbox.docker.pool import PoolBounds
 from sandbox.docker.provider import DockerSandboxProvider
@@ -39,6 +41,16 @@ class DockerWorld:
             is_live=self.live_leases.__contains__,
             bounds=bounds,
         )
+
+
+async def until_ended(world: DockerWorld, container: str) -> None:
+    """Wait until no process of `container` lives."""
+    facts = await world.api.inspect(container)
+    assert facts is not None
+    init = InitProcess.open(facts["State"]["Pid"], container) if facts["State"]["Pid"] else None
+    if init is not None:
+        assert await init.wait_dead(timedelta(seconds=30))
+        init.close()
 
 
 @contextlib.asynccontextmanager
