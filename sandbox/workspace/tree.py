@@ -318,8 +318,6 @@ def digest_of(fd: int, size: int, path: bytes) -> str:
     seen = 0
     while chunk := os.read(fd, min(_CHUNK, size - seen + 1)):
         seen += len(chunk)
-        if seen > size:
-            break
         hasher.update(chunk)
     if seen != size:
         raise TreeRefusedError(display(path), "changed while it was read")
