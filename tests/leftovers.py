@@ -97,15 +97,15 @@ def _mounts() -> Iterable[str]:
 
 
 def _loop_devices() -> Iterable[str]:
-    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+    for device in os.listdir("/sys/block"):
         try:
-            file = backing.read_text().strip()
+            file = Path("/sys/block", device, "loop/backing_file").read_text().strip()
         except OSError:
-            continue  # Detached while we looked.
+            continue  # No loop device, or one that is not attached (any more).
         if NAME in file:
-            yield f"/dev/{backing.parts[3]} on {file}"
+            yield f"/dev/{device} on {file}"
 
 
 def _files() -> Iterable[str]:
     for directory in {tempfile.gettempdir(), "/tmp", "/var/tmp"}:
-        yield from (str(path) for path in Path(directory).glob(f"*{NAME}*"))
+        yield from (f"{directory}/{name}" for name in os.listdir(directory) if NAME in name)
