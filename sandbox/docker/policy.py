@@ -28,8 +28,9 @@ SANDBOX_ROLE: Final = "sandbox"
 GATE_COMMAND: Final = ("/bin/sh",)
 """PID 1 of every container: a shell that reads what to do from its stdin (`gate.py`)."""
 
-GATE_PIDS: Final = 3
-"""Tasks of the gate on top of the step's own: PID 1, the watchdog, the writer of the step's stdin."""
+GATE_PIDS: Final = 4
+"""Tasks of the gate on top of the step's own: PID 1, the watchdog, the writer of the step's stdin and, for an
+instant, the writer's parent."""
 
 FILE_SIZE_LIMIT: Final = 8 * GIB
 """RLIMIT_FSIZE: no single file, sparse ones included, may be larger."""

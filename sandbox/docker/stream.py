@@ -10,6 +10,7 @@ reads wedges the engine's other calls for that container. Nothing here keeps out
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 import struct
@@ -19,6 +20,7 @@ from typing import Final
 from sandbox.errors import SandboxUnavailableError
 from sandbox.spec import Stream
 
+_LOG: Final = logging.getLogger(__name__)
 _HEADER: Final = struct.Struct(">BxxxL")
 _STREAMS: Final = {1: Stream.STDOUT, 2: Stream.STDERR}
 _READ_BYTES: Final = 256 * 1024
@@ -108,7 +110,7 @@ Receiver = Callable[[Stream, bytes], None]
 class AttachStream:
     """A container's attach connection on the event loop. Owns the socket.
 
-    `ended` is set when the engine has closed its side or the connection broke.
+    `ended` is set when the engine has closed its side, the connection broke, or what came is no attach stream.
     """
 
     def __init__(self, connection: socket.socket, receiver: Receiver) -> None:
@@ -153,10 +155,16 @@ class AttachStream:
         except OSError:
             # A broken connection is an ended one; whether the container died is asked of the kernel.
             data = b""
-        if not data:
+        try:
+            self._deliver(data)
+        except SandboxUnavailableError as error:
+            _LOG.warning("an attach stream is given up: %s", error)
+            data = b""
+        if not data and self._open:
             self._loop.remove_reader(self._socket.fileno())
             self.ended.set()
-            return
+
+    def _deliver(self, data: bytes) -> None:
         for stream, payload in self._decoder.feed(data):
             self._receiver(stream, payload)
             if not self._open:
