@@ -55,6 +55,14 @@ class ImageApi(DockerApi):
 
         return await self._look("image list", work) or []
 
+    async def version(self) -> dict[str, Any]:
+        """The engine's version, those of its API, and of its parts."""
+
+        def work(client: docker.APIClient) -> dict[str, Any]:
+            return dict(client.version(api_version=False))
+
+        return await self._look("version", work) or {}
+
     async def tag(self, image: str, repository: str, tag: str) -> None:
         """Make `repository:tag` a name of `image`; takes the name from another image that had it."""
         await self._make("tag", lambda client: client.tag(image, repository, tag, force=True))

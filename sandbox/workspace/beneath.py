@@ -57,14 +57,14 @@ def open_beneath(directory_fd: int, path: bytes, flags: int, mode: int = 0) -> i
         if fd >= 0:
             return fd
         code = ctypes.get_errno()
-        if code == errno.ENOSYS or (code == errno.EPERM and not _has_openat2()):
+        if code == errno.ENOSYS or (code == errno.EPERM and not has_openat2()):
             return open_by_parts(directory_fd, path, flags, mode)
         if code not in (errno.EAGAIN, errno.EINTR):  # EAGAIN: a rename or mount elsewhere got in between
             raise OSError(code, os.strerror(code), path)
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
 
 
-def _has_openat2() -> bool:
+def has_openat2() -> bool:
     """Whether the call works at all here: a seccomp filter answers EPERM to every use of it."""
     how = _How(os.O_PATH | os.O_CLOEXEC, 0, 0)
     fd: int = _libc.syscall(_OPENAT2, -100, b"/", ctypes.byref(how), ctypes.sizeof(how))
