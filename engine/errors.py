@@ -9,6 +9,7 @@ EngineError
 ├── ApplyConflictError          the user's files are no longer what the execution started from
 ├── ApplyRefusedError           the difference has entries that are not applied without being named
 ├── ApplyInterruptedError       an earlier apply was cut short and could not be finished or undone
+├── BackupCorruptError          what an apply replaced is not there any more, or damaged
 ├── JournalCorruptError         the journal's file is damaged
 ├── JournalVersionError         the journal was written by another version
 └── EnvironmentUnfitError       this machine cannot do it (no engine, no image, no right)
@@ -126,6 +127,15 @@ class ApplyInterruptedError(EngineError):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = path
+        self.reason = reason
+
+
+class BackupCorruptError(EngineError):
+    """The kept content with sha256 `digest` cannot be restored."""
+
+    def __init__(self, digest: str, reason: str) -> None:
+        super().__init__(f"the backup {digest} cannot be restored: {reason}")
+        self.digest = digest
         self.reason = reason
 
 

@@ -40,7 +40,7 @@ class ContentStore:
     """The contents under one directory."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._objects = directory / "objects"
         self._objects.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -52,7 +52,7 @@ class ContentStore:
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
-        fd = os.open(self._directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(self.directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, how)
             yield
@@ -64,7 +64,7 @@ class ContentStore:
 
         Raises OSError: no room. BackupCorruptError: what was written does not read back as it was.
         """
-        unfinished = self._directory / f".unfinished-{os.getpid()}-{secrets.token_hex(4)}"
+        unfinished = self.directory / f".unfinished-{os.getpid()}-{secrets.token_hex(4)}"
         fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(fd, "wb") as target:
@@ -125,7 +125,7 @@ class ContentStore:
                     size += path.stat().st_size
                     path.unlink()
                     gone += 1
-            for path in self._directory.glob(".unfinished-*"):
+            for path in self.directory.glob(".unfinished-*"):
                 path.unlink()
         return Swept(gone, size)
 

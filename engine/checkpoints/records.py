@@ -74,9 +74,9 @@ class ApplyRecords:
     """The records under one directory, and the locks of projects."""
 
     def __init__(self, home: Path) -> None:
-        self._directory = home / "applies"
+        self.directory = home / "applies"
         self._locks = home / "locks"
-        for directory in (self._directory, self._locks):
+        for directory in (self.directory, self._locks):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     # -- locks -----------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ class ApplyRecords:
 
     @contextmanager
     def _directory_locked(self) -> Iterator[None]:
-        fd = os.open(self._directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(self.directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
@@ -111,38 +111,38 @@ class ApplyRecords:
     def create(self, intent: Intent) -> None:
         """Write the intent down."""
         with self._directory_locked():
-            directory = self._directory / intent.id
+            directory = self.directory / intent.id
             directory.mkdir(mode=0o700)
             write_durably(directory / _INTENT, json.dumps(_to_json(intent)).encode())
-            sync_directory(self._directory)
+            sync_directory(self.directory)
 
     def set_staged(self, apply_id: str, inodes: Mapping[bytes, int]) -> None:
         """All is ready; swapping may begin."""
         pairs = [[path.decode("utf-8", "surrogateescape"), inode] for path, inode in inodes.items()]
-        write_durably(self._directory / apply_id / _STAGED, json.dumps(pairs).encode())
+        write_durably(self.directory / apply_id / _STAGED, json.dumps(pairs).encode())
 
     def commit(self, apply_id: str) -> None:
         """From here on the apply is only ever finished."""
-        write_durably(self._directory / apply_id / _COMMIT, b"")
+        write_durably(self.directory / apply_id / _COMMIT, b"")
 
     def finish(self, apply_id: str, stayed: Sequence[Stayed]) -> None:
         """Nothing is left to do."""
         kept = [[found.path.decode("utf-8", "surrogateescape"), found.reason] for found in stayed]
-        write_durably(self._directory / apply_id / _DONE, json.dumps({"stayed": kept}).encode())
+        write_durably(self.directory / apply_id / _DONE, json.dumps({"stayed": kept}).encode())
 
     def forget(self, apply_id: str) -> None:
         """Remove the record; the intent first, because without it the rest is rubbish."""
-        directory = self._directory / apply_id
+        directory = self.directory / apply_id
         with self._directory_locked():
             (directory / _INTENT).unlink(missing_ok=True)
             sync_directory(directory)
             shutil.rmtree(directory)
-            sync_directory(self._directory)
+            sync_directory(self.directory)
 
     def remove_rubbish(self) -> None:
         """Remove records that never got an intent, or lost it on the way out."""
         with self._directory_locked():
-            for directory in self._directory.iterdir():
+            for directory in self.directory.iterdir():
                 if _ID.fullmatch(directory.name) and not (directory / _INTENT).exists():
                     shutil.rmtree(directory)
 
@@ -150,12 +150,12 @@ class ApplyRecords:
 
     def ids(self) -> list[str]:
         """All applies, oldest first."""
-        names = sorted(path.name for path in self._directory.iterdir() if _ID.fullmatch(path.name))
-        return [name for name in names if (self._directory / name / _INTENT).exists()]
+        names = sorted(path.name for path in self.directory.iterdir() if _ID.fullmatch(path.name))
+        return [name for name in names if (self.directory / name / _INTENT).exists()]
 
     def state(self, apply_id: str) -> ApplyState:
         """How far it got."""
-        directory = self._directory / apply_id
+        directory = self.directory / apply_id
         if (directory / _DONE).exists():
             return ApplyState.DONE
         return ApplyState.COMMITTED if (directory / _COMMIT).exists() else ApplyState.STARTED
@@ -164,7 +164,7 @@ class ApplyRecords:
         """Raises NotFoundError: no apply has this id. JournalCorruptError: its record is damaged."""
         if not _ID.fullmatch(apply_id):
             raise NotFoundError("apply", apply_id)
-        path = self._directory / apply_id / _INTENT
+        path = self.directory / apply_id / _INTENT
         try:
             return _from_json(json.loads(path.read_bytes()))
         except FileNotFoundError:
@@ -175,7 +175,7 @@ class ApplyRecords:
 
     def staged(self, apply_id: str) -> dict[bytes, int] | None:
         """What `set_staged` wrote; None when it did not come so far. Raises JournalCorruptError."""
-        path = self._directory / apply_id / _STAGED
+        path = self.directory / apply_id / _STAGED
         try:
             pairs = json.loads(path.read_bytes())
             return {str(name).encode("utf-8", "surrogateescape"): int(inode) for name, inode in pairs}
