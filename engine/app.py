@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from engine.checkpoints.apply import recover as recover_applies
+from engine.checkpoints.recovery import recover as recover_applies
 from engine.checkpoints.results import Results
 from engine.clock import Clock, SystemClock
 from engine.config import EngineConfig, state_directory
@@ -215,7 +215,7 @@ async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitS
         home=ground.home,
         journal=ground.journal,
         engine=execution_engine,
-        results=Results(ground.home, ground.journal, ground.store, ground.locks, ground.logs, writer),
+        results=Results(ground.home, ground.journal, ground.store, ground.locks, ground.logs, writer, ground.blocking),
         image=images,
         store=ground.store,
         provider=provider,
