@@ -107,18 +107,18 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    left = _left_after_settling(session.config.stash[_BEFORE])
-    session.config.stash[_LEFT] = left
     whole_suite = not session.config.option.file_or_dir
+    left = _left(session.config.stash[_BEFORE], _SETTLE_SECONDS if whole_suite else 0)
+    session.config.stash[_LEFT] = left
     if left and whole_suite and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _left_after_settling(before: Observation) -> list[str]:
-    deadline = time.monotonic() + _SETTLE_SECONDS
+def _left(before: Observation, settle_seconds: float) -> list[str]:
+    deadline = time.monotonic() + settle_seconds
     while True:
         left = observe().new_since(before)
-        if not left or time.monotonic() > deadline:
+        if not left or time.monotonic() >= deadline:
             return left
         time.sleep(0.2)
 
