@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from engine.cli.escape import one_line
 from engine.cli.exits import Exit, UsageError
+from engine.cli.failures import KNOWN, hint_of, message_of
 from engine.cli.output import Output
 from engine.cli.session import Session
 from engine.cli.shapes import SHORT_ID
 from engine.cli.timing import size_text
+from sandbox.host import Probe
 
 if TYPE_CHECKING:
     from sandbox.host import Probe
@@ -24,10 +26,13 @@ DEFAULT_AGE: Final = timedelta(days=7)
 
 
 async def doctor(session: Session) -> Exit:
-    """`sandstone doctor`: exit 3 when something needed is missing."""
+    """`sandstone doctor`: exit 3 when something needed is missing. A state directory that cannot be opened is a finding."""
     output = session.output
-    async with session.open() as application:
-        probes = await application.doctor()
+    try:
+        async with session.open() as application:
+            probes = await application.doctor()
+    except KNOWN as error:
+        probes = [Probe("state directory", False, message_of(error), hint_of(error))]
     ok = all(probe.ok for probe in probes)
     if session.arguments.json:
         shapes = [

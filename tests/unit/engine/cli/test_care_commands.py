@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,13 @@ from engine.cli import main
 from engine.cli.care import DEFAULT_AGE
 from engine.execution.garbage import GarbageReport
 from sandbox.docker.image import Currency, ImageState
-from sandbox.errors import ImageBuildError
+from sandbox.errors import ImageBuildError, MountError
+from sandbox.host import Probe
 from tests.unit.engine.cli.fake_application import ID, FakeApplication
 
 Make = Callable[..., FakeApplication]
 Sandstone = Callable[..., int]
 BUILT = ImageState(Currency.CURRENT, "r1", "sha256:ab", "r1", "sha256:cd", 3 << 20, "2026-01-01")
-
-
-@dataclass
-class Probe:
-    name: str
-    ok: bool
-    detail: str
-    fix: str
 
 
 class FakeImages:
@@ -90,6 +82,19 @@ FAIL  disk space  1 MiB\\x1b[2J free
     assert sandstone(application, "doctor", "--json") == 3
     shown = json.loads(capsys.readouterr().out)
     assert (shown["ok"], shown["probes"][1]["fix"]) == (False, "make room")
+
+
+def test_a_state_directory_that_cannot_be_opened_is_a_finding(
+    make_application: Make, sandstone: Sandstone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    application = make_application()
+
+    async def doctor() -> list[Probe]:
+        raise MountError("/x", "not permitted")
+
+    application.doctor = doctor
+    assert sandstone(application, "doctor") == 3
+    assert capsys.readouterr().out.startswith("FAIL  state directory  mount at /x: not permitted\n")
 
 
 def test_doctor_needs_no_container_engine(make_application: Make, sandstone: Sandstone) -> None:
