@@ -17,8 +17,6 @@ from engine.cli.timing import size_text
 from sandbox.host import Probe
 
 if TYPE_CHECKING:
-    from sandbox.host import Probe
-
     from engine.execution.garbage import GarbageReport
     from sandbox.docker.image import ImageState
 
@@ -26,7 +24,7 @@ DEFAULT_AGE: Final = timedelta(days=7)
 
 
 async def doctor(session: Session) -> Exit:
-    """`sandstone doctor`: exit 3 when something needed is missing. A state directory that cannot be opened is a finding."""
+    """`sandstone doctor`: exit 3 when something needed is missing; a state directory that cannot be opened is."""
     output = session.output
     try:
         async with session.open() as application:
