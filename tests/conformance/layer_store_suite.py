@@ -842,6 +842,7 @@ class LayerStoreSuite:
         reopened = Rig(again, rig.base, rig.new_slot)
         reopened._number = 100
         assert {b"x", b"y"} <= reopened.seen(two, fork).keys()
+        again.remove(reopened.active(one, fork))
         again.close_volume(fork)
         with pytest.raises(LayerInUseError):
             again.remove_volume(VOLUME)
