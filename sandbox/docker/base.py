@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.docker.image_api import ImageApi
+from sandbox.docker.policy import STORE_LABEL
 from sandbox.docker.programs import Progress, run_program
 from sandbox.docker.recipe import BASE, PACKAGES, SUITE
 from sandbox.errors import ImageBuildError, ImageNotFoundError, SandboxUnavailableError
@@ -87,7 +88,8 @@ async def _make(api: ImageApi, refusal: str, progress: Progress) -> None:
                 f"check the machine's way to a Debian mirror, or docker pull {BASE}",
                 ended.output_tail,
             )
-        await api.import_tar(archive, *MADE, changes=[f"LABEL {STAGE_LABEL}=base", 'CMD ["/bin/sh"]'])
+        labels = f"LABEL {STORE_LABEL}=base {STAGE_LABEL}=base"
+        await api.import_tar(archive, *MADE, changes=[labels, 'CMD ["/bin/sh"]'])
 
 
 def bootstrap_command(program: str, archive: Path, root: bool) -> Sequence[str]:

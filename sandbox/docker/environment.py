@@ -21,6 +21,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from sandbox.docker.image import ENVIRONMENT_LABEL
 from sandbox.docker.image_api import ImageApi
 from sandbox.docker.mentioned import MentionedFile, mentioned_files, nothing_hidden
 from sandbox.docker.network import NetworkSettings, network_settings
@@ -33,7 +34,6 @@ from sandbox.errors import ImageNotFoundError, SandboxUnavailableError, SetupFai
 from sandbox.spec import GIB, Stream
 
 ENVIRONMENT: Final = "sandstone/env"
-ENVIRONMENT_LABEL: Final = "sandstone.env"
 SETUP_ROLE: Final = "setup"
 
 _VERSION: Final = 1

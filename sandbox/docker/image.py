@@ -11,8 +11,9 @@ from __future__ import annotations
 import difflib
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ from typing import Any, Final
 from sandbox.docker.base import STAGE_LABEL, find_base
 from sandbox.docker.image_api import BuildRefusedError, ImageApi
 from sandbox.docker.network import proxies
+from sandbox.docker.policy import STORE_LABEL
 from sandbox.docker.programs import Progress, Tail, silent
 from sandbox.docker.recipe import Recipe, cache_directory, fetch_wheels, read_recipe, write_context
 from sandbox.docker.turns import turn
@@ -27,6 +29,7 @@ from sandbox.errors import ImageBuildError, ImageNotFoundError, ImageRefusedErro
 
 RUNNER: Final = "sandstone/runner"
 RECIPE_LABEL: Final = "sandstone.image"
+ENVIRONMENT_LABEL: Final = "sandstone.env"
 BASE_LABEL: Final = "sandstone.base"
 
 _TAG_CHARACTERS: Final = 32
@@ -75,6 +78,15 @@ class ResolvedImage:
     labels: Mapping[str, str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PrunedImage:
+    """An image that was, or would be, removed. size_bytes counts what it shares with others, too."""
+
+    image_id: str
+    names: tuple[str, ...]
+    size_bytes: int
+
+
 class ImageBuilder:
     """Builds the runner's image and resolves names. Lives on one event loop; `close` ends its threads."""
 
@@ -119,8 +131,26 @@ class ImageBuilder:
             state = await self._state(recipe)
             if state.currency is not Currency.CURRENT or force:
                 await self._build(recipe, progress, force)
-                await self._remove_stages(state.image_id)
         return await self._state(recipe)
+
+    async def prune_environments(
+        self, store_id: str, keep: Collection[str], before: datetime, *, dry_run: bool = False
+    ) -> list[PrunedImage]:
+        """Remove environments that store `store_id` made.
+
+        keep: ids of images that executions still need. before: only what was made earlier (timezone-aware). What
+        the engine still needs itself (a container, another image on top) stays, and is not in the answer.
+        """
+        made = await self._api.images([f"{STORE_LABEL}={store_id}", ENVIRONMENT_LABEL])
+        return await self._prune(made, keep, before, dry_run)
+
+    async def prune_runners(
+        self, keep: Collection[str], before: datetime, *, dry_run: bool = False
+    ) -> list[PrunedImage]:
+        """Remove runner images that newer ones replaced, of all stores; as `prune_environments`."""
+        built = await self._api.images([f"{STORE_LABEL}=runner"])
+        replaced = [image for image in built if f"{RUNNER}:latest" not in _names(image)]
+        return await self._prune(replaced, keep, before, dry_run)
 
     async def write_context(self, target: Path, progress: Progress = silent) -> None:
         """Write the build context as a tar file, to build with other tools (`docker build - < FILE`)."""
@@ -174,7 +204,7 @@ class ImageBuilder:
                 built = await self._api.build(
                     context,
                     arguments={"BASE": base, **proxies()},
-                    labels={RECIPE_LABEL: recipe.digest, BASE_LABEL: base},
+                    labels={STORE_LABEL: "runner", RECIPE_LABEL: recipe.digest, BASE_LABEL: base},
                     no_cache=force,
                     progress=report,
                 )
@@ -184,22 +214,35 @@ class ImageBuilder:
         # Only a finished image gets the names, the one that says "current" last.
         await self._api.tag(built, RUNNER, recipe.digest[:_TAG_CHARACTERS])
         await self._api.tag(built, RUNNER, "latest")
-
-    async def _remove_stages(self, replaced: str) -> None:
-        """What building left: the stage that the image was copied from, and the image that it replaces."""
         for stage in await self._api.images([f"{STAGE_LABEL}=packages"]):
             if not _names(stage):
                 await self._api.remove_image(str(stage["Id"]))
-        if replaced:
-            for image in await self._api.images([RECIPE_LABEL]):
-                if image["Id"] == replaced:
-                    for name in _names(image) or [replaced]:
-                        await self._api.remove_image(name)
+
+    async def _prune(
+        self, images: Sequence[Mapping[str, Any]], keep: Collection[str], before: datetime, dry_run: bool
+    ) -> list[PrunedImage]:
+        pruned = []
+        for image in images:
+            image_id, names = str(image["Id"]), tuple(_names(image))
+            if image_id in keep or int(image["Created"]) >= before.timestamp():
+                continue
+            if dry_run or await self._remove(image_id, names):
+                pruned.append(PrunedImage(image_id, names, int(image.get("Size") or 0)))
+        return pruned
+
+    async def _remove(self, image_id: str, names: Sequence[str]) -> bool:
+        for name in names or [image_id]:
+            await self._api.remove_image(name)
+        try:
+            await self._api.image_inspect(image_id)
+        except ImageNotFoundError:
+            return True
+        return False
 
     async def _near(self, image: str) -> Sequence[str]:
-        known = [name for local in await self._api.images() for name in _names(local)]
-        shortened = {name.removesuffix(":latest"): name for name in known}
-        return difflib.get_close_matches(image, [*shortened, *known], n=_NEAR)
+        known = {name for local in await self._api.images() for name in _names(local)}
+        known |= {name.removesuffix(":latest") for name in known}
+        return difflib.get_close_matches(image, sorted(known), n=_NEAR)
 
 
 def _names(image: Mapping[str, Any]) -> list[str]:

@@ -7,14 +7,15 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
-from sandbox.docker.environment import ENVIRONMENT_LABEL, EnvironmentBuilder, SetupLimits
+from sandbox.docker.environment import EnvironmentBuilder, SetupLimits
+from sandbox.docker.image import ENVIRONMENT_LABEL, ImageBuilder
 from sandbox.docker.image_api import ImageApi
 from sandbox.docker.network import NetworkSettings, network_settings
 from sandbox.docker.policy import LEASE_LABEL, STORE_LABEL
@@ -277,3 +278,21 @@ async def test_pip_install_works_through_this_machines_settings(tmp_path: Path) 
         assert await world.output_of(image, ["python", "-c", "import six; print(six.__version__)"]) == "1.17.0\n"
         # The step's user and directory are those of the runner again.
         assert world.engine.inspect_image(image)["Config"]["User"] == "sandbox"
+
+
+async def test_pruning_removes_the_environments_of_the_store_that_nothing_needs(world: World) -> None:
+    images = ImageBuilder(world.api)
+    builder = world.builder()
+    needed = await builder.prepare(world.base, [f"echo {world.store_id} 1"], world.workspace)
+    not_needed = await builder.prepare(world.base, [f"echo {world.store_id} 2"], world.workspace)
+    now, past = datetime.now(UTC) + timedelta(minutes=1), datetime(2020, 1, 1, tzinfo=UTC)
+
+    async def pruned(before: datetime, *, store: str = world.store_id, dry_run: bool = False) -> list[str]:
+        return [image.image_id for image in await images.prune_environments(store, [needed], before, dry_run=dry_run)]
+
+    assert await pruned(past) == []
+    assert await pruned(now, store="another-store") == []
+    assert await pruned(now, dry_run=True) == [not_needed]
+    assert set(world.images()) == {needed, not_needed}
+    assert await pruned(now) == [not_needed]
+    assert set(world.images()) == {needed}
