@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import pytest
 from engine.validation.driver import MAX_STDOUT_BYTES
 from engine.validation.report import ValidationReport
 from engine.validation.validator import CheckStatus
-from tests.conformance.validator_suite import SMALL_PROGRAMS
+from tests.conformance.validator_suite import SMALL_PROGRAMS, ValidatorSuite
 from tests.unit.engine.validation.local_sandbox import MINUTE, Bench
 
 ALL = ("syntax", "lint", "type")
@@ -58,7 +62,8 @@ async def test_the_environment_of_the_image_does_not_reach_the_tools(bench: Benc
     (home / ".mypy.ini").write_text("[mypy]\nignore_errors = true\n")
     bench.run.env = {"HOME": str(home), "PYTHONPATH": str(bench.root), "RUFF_NO_CACHE": "false", "MYPYPATH": "/"}
     bench.file("a.py", "import os\n\nx: int = ''\n")
-    report = await bench.service.check(ALL, bench.run, None, None, MINUTE)
+    bench.file("mypy.py", "raise SystemExit('planted')\n")
+    report = await bench.service.check(ALL, bench.run, None, ["a.py"], MINUTE)
     assert (rules(report, "lint"), rules(report, "type")) == (["F401"], ["assignment"])
 
 
@@ -124,18 +129,24 @@ async def test_a_tool_that_hangs_is_ended_and_does_not_hold_up_the_others(fake: 
     assert "it ran into its time limit" in report.summary
 
 
-async def test_a_project_that_leaves_processes_behind_is_not_waited_for(bench: Bench) -> None:
-    bench.file(
-        "plugin.py", "import subprocess\nsubprocess.Popen(['sleep', '50'])\n" + "def plugin(v): return P\n" + PLUGIN
-    )
-    bench.file("mypy.ini", "[mypy]\nplugins = plugin.py\n")
-    bench.file("a.py", "x: int = 1\n")
-    report = await bench.service.check(["type"], bench.run, None, ["a.py"], timedelta(seconds=30))
-    assert statuses(report) == {"type": CheckStatus.PASSED}
-    assert report.duration < timedelta(seconds=20)
+@contextmanager
+def lifeline(path: Path) -> Iterator[Callable[[], Awaitable[bytes]]]:
+    """A pipe at `path`, and a wait until nobody has it open for writing any more."""
+    os.mkfifo(path)
+    end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(end, True)
+    yield lambda: asyncio.wait_for(asyncio.to_thread(os.read, end, 1), 20)
+    os.close(end)
 
 
-PLUGIN = "from mypy.plugin import Plugin\nclass P(Plugin): pass\n"
+@pytest.mark.parametrize("then", ["exec sleep 1000", "exit 0"])
+async def test_what_a_tool_leaves_behind_is_killed(fake: Bench, tmp_path: Path, then: str) -> None:
+    fake.tool("ruff", RUFF_THAT + f"exec 9>{tmp_path}/line\nsleep 1000 &\n{then}\n")
+    fake.file("a.py", "x = 1\n")
+    with lifeline(tmp_path / "line") as all_gone:
+        report = await fake.service.check(["lint"], fake.run, None, None, timedelta(seconds=4))
+        assert statuses(report) == {"lint": CheckStatus.ERROR}
+        assert await all_gone() == b""
 
 
 @pytest.mark.parametrize("stream", ["1", "2"])
@@ -205,3 +216,11 @@ async def test_names_that_look_like_options_or_argument_files_are_only_names(ben
 async def test_a_changed_name_that_no_tool_can_be_given_is_an_error_of_every_check(bench: Bench) -> None:
     report = await bench.service.check(["syntax", "lint"], bench.run, [b"a\n--exit-zero\n.py", b"b.py"], None, MINUTE)
     assert statuses(report) == {"syntax": CheckStatus.ERROR, "lint": CheckStatus.ERROR}
+
+
+async def test_pythons_isolation_does_not_hang_on_its_environment_alone(fake: Bench, tmp_path: Path) -> None:
+    fake.run.path = ValidatorSuite.path_without_tools(tmp_path)
+    fake.tool("python3", 'echo "started with $1 $2" >&2\nexit 3\n')
+    fake.file("a.py", "x = 1\n")
+    report = await fake.service.check(["syntax"], fake.run, None, None, MINUTE)
+    assert report.findings[0].message.endswith("started with -I -c")

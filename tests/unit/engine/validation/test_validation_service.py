@@ -148,3 +148,11 @@ async def test_no_checks_are_a_pass_without_a_sandbox() -> None:
     sandbox = Ended(None)
     report = await ValidationService().check([], sandbox, None, None, MINUTE)
     assert (report.ok, report.summary, sandbox.runs) == (True, "no checks", 0)
+
+
+async def test_a_directory_that_is_skipped_otherwise_is_looked_into_when_it_is_named(bench: Bench) -> None:
+    bench.file("venv/a.py", "x: int = ''\n")
+    report = await bench.service.check(["syntax", "type"], bench.run, None, None, MINUTE)
+    assert [result.note.partition(":")[0] for result in report.results] == ["nothing to check"] * 2
+    report = await bench.service.check(["type"], bench.run, None, ["venv"], MINUTE)
+    assert [finding.rule for finding in report.findings] == ["assignment"]
