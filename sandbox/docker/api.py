@@ -236,9 +236,16 @@ class DockerApi:
                 self._clients.append(client)
         return cast("docker.APIClient", client)
 
+    def _knock(self) -> None:
+        """See that somebody listens: the SDK leaves a socket open when nobody does. Raises OSError."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(QUICK.total_seconds())
+            connection.connect(self.socket_path)
+
     def _negotiated(self) -> str:
         with self._lock:
             if not self._version:
+                self._knock()
                 asked = ".".join(map(str, PREFERRED_API))
                 client = docker.APIClient(
                     base_url=f"unix://{self.socket_path}", version=asked, timeout=int(QUICK.total_seconds())
