@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +40,7 @@ from engine.plan.model import Environment
 from engine.validation.service import ValidationService
 from sandbox.docker.api import DockerApi
 from sandbox.docker.environment import EnvironmentBuilder
+from sandbox.docker.helper import HelperContainer, HelperMounter
 from sandbox.docker.image import RUNNER, ImageBuilder
 from sandbox.docker.image_api import ImageApi
 from sandbox.docker.pool import PoolBounds
@@ -152,13 +153,13 @@ async def _lay_ground(config: EngineConfig, stack: AsyncExitStack, threads: Thre
     stack.push_async_callback(blocking, lease.release)
     database = await blocking(Database, home / "journal.db")
     stack.push_async_callback(blocking, database.close)
-    mounter = _mounter()
+    api, image_api = DockerApi(), ImageApi()
+    stack.callback(api.close)
+    mounter = _mounter(home, store_id, lease.name, api.socket_path)
     stack.push_async_callback(blocking, mounter.close)
     register = await blocking(Register, home / "journal.db")
     store = await blocking(OverlayLayerStore, home, register, mounter)
     stack.push_async_callback(blocking, store.close)
-    api, image_api = DockerApi(), ImageApi()
-    stack.callback(api.close)
     return _Ground(
         home=home,
         clock=clock,
@@ -263,5 +264,12 @@ def _prepare_home(home: Path) -> str:
     return path.read_text("ascii").strip()
 
 
-def _mounter() -> Mounter:
-    return KernelMounter()
+def _mounter(home: Path, store_id: str, lease: str, socket_path: str) -> Mounter:
+    """Who mounts: this process when it is root, else a helper container, started when it is first needed."""
+    if os.geteuid() == 0:
+        return KernelMounter()
+
+    def start(bases: Sequence[Path]) -> HelperContainer:
+        return HelperContainer(socket_path, f"{RUNNER}:latest", home, bases, store_id, lease)
+
+    return HelperMounter(home, start)
