@@ -28,7 +28,7 @@ _PIDFD_INFO_EXIT: Final = 1 << 3
 _INFO_BYTES: Final = 64
 _EXIT_CODE_OFFSET: Final = 60
 _TELLS_EXIT_SINCE: Final = (6, 15)
-_REAP_POLL: Final = 0.0005
+_REAP_POLL: Final = 0.0002
 _REAP_LIMIT: Final = 0.1
 
 

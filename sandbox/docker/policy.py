@@ -8,8 +8,8 @@ the host that a container gets is the slot: a directory of the store, never a di
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +80,6 @@ class ContainerPolicy:
     lease: str
     cgroup_version: int = 2
     cpus: int = 1024
-    labels: Mapping[str, str] = field(default_factory=dict)
 
     def create_config(
         self, spec: SandboxSpec, image: ImageFacts, workspace: Path, *, late_mounts: bool
@@ -110,7 +109,6 @@ class ContainerPolicy:
             "StopTimeout": 1,
             "Healthcheck": {"Test": ["NONE"]},
             "Labels": {
-                **self.labels,
                 STORE_LABEL: self.store_id,
                 LEASE_LABEL: self.lease,
                 ROLE_LABEL: SANDBOX_ROLE,

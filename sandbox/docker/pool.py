@@ -1,7 +1,8 @@
 """Containers that wait: which to start, which to stop, and who gets one.
 
 Deciding is pure (`wishes`, `decide`); `SandboxPool` carries the decisions out. What is kept ahead is what the
-running executions said they will claim next, in turn, and one of each kind claimed lately. Bounds hold always:
+running executions said they will claim next, in turn, and, in a process that lives on after its executions, one of
+each kind claimed lately. Bounds hold always:
 on containers per kind, in all, on the sum of their memory limits, on starts under way, and on how long a
 container may wait. A claim never waits for the bounds: with nothing waiting it joins a start that is under way
 or makes its own.
@@ -23,7 +24,6 @@ from sandbox.errors import SandboxError, SandboxUnavailableError
 from sandbox.spec import GIB, SandboxSpec
 
 _LOG: Final = logging.getLogger(__name__)
-_RECENT_KINDS: Final = 2
 _FIRST_RETRY: Final = 1.0
 _MOST_RETRIES: Final = 5
 _REFILL_DELAY: Final = 0.05
@@ -37,7 +37,8 @@ class PoolBounds:
 
     per_spec, total: containers. memory_bytes: sum of their memory limits (a waiting container uses about 1 MiB
     of its own; the bound is on what they could use). starts: under way at once. max_age: a container that has
-    waited so long is stopped, and replaced when it is still wanted.
+    waited so long is stopped, and replaced when it is still wanted. recent_kinds: how many kinds claimed lately
+    are kept ready, one each, though nobody expects them; 0 is right for a process that ends with its execution.
     """
 
     per_spec: int = 3
@@ -45,6 +46,7 @@ class PoolBounds:
     memory_bytes: int = 8 * GIB
     starts: int = 2
     max_age: timedelta = timedelta(minutes=10)
+    recent_kinds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +287,7 @@ class SandboxPool:
     def _remember(self, spec: SandboxSpec) -> None:
         self._recent[spec] = None
         self._recent.move_to_end(spec, last=False)
-        while len(self._recent) > _RECENT_KINDS:
+        while len(self._recent) > self._bounds.recent_kinds:
             self._recent.popitem()
 
     def _pop_waiting(self, spec: SandboxSpec) -> Container | None:

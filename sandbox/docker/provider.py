@@ -120,7 +120,8 @@ class DockerSandbox:
         await self.container.kill()
 
     async def close(self) -> None:
-        if self._closing is None:
+        failed = self._closing is not None and self._closing.done() and self._closing.exception() is not None
+        if self._closing is None or failed:
             self._closing = asyncio.ensure_future(self._close())
         # Shielded: a caller that gives up must not leave a mount behind.
         await asyncio.shield(self._closing)

@@ -40,14 +40,14 @@ class FakeContainer:
 class World:
     """Starts wait at the gate until it opens; then they succeed or fail as told."""
 
-    def __init__(self) -> None:
+    def __init__(self, recent_kinds: int = 0) -> None:
         self.gate = asyncio.Event()
         self.gate.set()
         self.numbers = itertools.count(1)
         self.error: Exception | None = None
         self.started: list[FakeContainer] = []
         self.disposed: list[FakeContainer] = []
-        self.pool = SandboxPool(self._start, self.disposed.append, PoolBounds())  # type: ignore[arg-type]
+        self.pool = SandboxPool(self._start, self.disposed.append, PoolBounds(recent_kinds=recent_kinds))  # type: ignore[arg-type]
 
     async def _start(self, spec: SandboxSpec) -> FakeContainer:
         container = FakeContainer(str(next(self.numbers)), spec)
@@ -107,10 +107,21 @@ async def test_a_claim_that_is_given_up_leaves_its_container_waiting(world: Worl
     await world.pool.close()
 
 
-async def test_what_was_claimed_once_is_kept_ready(world: World) -> None:
+async def test_what_nobody_expects_is_not_started(world: World) -> None:
     await world.pool.take(A)
     await world.pool.settled()
-    assert world.pool.waiting == {A: 1}
+    assert not world.pool.waiting
+    await world.pool.close()
+
+
+async def test_kinds_claimed_lately_are_kept_ready_where_asked() -> None:
+    world = World(recent_kinds=1)
+    await world.pool.take(B)
+    await world.pool.take(A)
+    await world.pool.settled()
+    assert world.pool.waiting[A] == 1
+    world.pool.rebalance()
+    assert [container.spec for container in world.started][2:].count(B) <= 1
     await world.pool.close()
 
 
@@ -159,7 +170,7 @@ async def test_a_kind_that_fails_is_left_alone_for_a_while_but_a_claim_tries_aga
 async def test_a_container_given_back_is_handed_out_again(world: World) -> None:
     container = await world.pool.take(A)
     world.pool.give_back(container)
-    assert container in [await world.pool.take(A), await world.pool.take(A)]
+    assert await world.pool.take(A) is container
     await world.pool.close()
 
 
