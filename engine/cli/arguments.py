@@ -266,7 +266,7 @@ def _add_result(commands: Commands) -> None:
 def _add_diff_and_export(commands: Commands) -> None:
     diff = commands.add(
         "diff",
-        "checkpoints:diff",
+        "difference:diff",
         Needs.JOURNAL,
         "what changed, as a unified diff",
         "sandstone diff last\nsandstone diff last c1..c3 --stat",
@@ -279,7 +279,7 @@ def _add_diff_and_export(commands: Commands) -> None:
     diff.add_argument("--exit-code", action="store_true", help="exit 1 when there are differences")
     export = commands.add(
         "export",
-        "checkpoints:export",
+        "difference:export",
         Needs.JOURNAL,
         "write the changes to a file",
         "sandstone export last --patch fix.patch\nsandstone export last --tar - | tar t",

@@ -4,38 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from engine.cli.difference import show_stat
 from engine.cli.escape import one_line
 from engine.cli.failures import message_of
 from engine.cli.output import Output
 from engine.cli.shapes import error_json, outcome_json
-from engine.cli.summary import (
-    STATE_STYLE,
-    counts_text,
-    headline,
-    next_commands,
-    path_lines,
-    step_counts,
-)
+from engine.cli.summary import STATE_STYLE, headline, next_commands, step_counts
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
 from sandbox.workspace.changes import Change
 
 if TYPE_CHECKING:
     from engine.checkpoints.apply import ApplyReport
+    from engine.checkpoints.render import DiffStat
+
+
+MAX_LISTED: Final = 30
+"""Changed files that a summary lists; `diff --stat` lists all."""
 
 
 @dataclass(slots=True)
 class Outcome:
     """What there is to tell.
 
-    changes_error: why `changes` could not be found out. At most one of `applied` and `apply_error` is set.
+    stat: counts of lines, where a summary needs them. changes_error: why `changes` could not be found out.
+    At most one of `applied` and `apply_error` is set.
     """
 
     record: ExecutionRecord
     steps: Sequence[StepRecord]
     checkpoints: Sequence[CheckpointRecord]
     changes: Sequence[Change] = ()
+    stat: DiffStat | None = None
     changes_error: Exception | None = None
     applied: ApplyReport | None = None
     apply_error: Exception | None = None
@@ -70,10 +71,8 @@ def _summarize(output: Output, outcome: Outcome) -> None:
     state, rest = headline(record)
     output.result(f"{output.styled(state, STATE_STYLE[record.state])} {rest}")
     output.result(f"  {step_counts(outcome.steps)}")
-    for letter, path in path_lines(outcome.changes):
-        output.result(f"  {output.styled(letter, 'accent')} {path}")
-    if outcome.changes_error is None:
-        output.result(f"  {counts_text(outcome.changes)}")
+    if outcome.stat is not None:
+        show_stat(output, outcome.changes, outcome.stat, MAX_LISTED, indent="  ")
     if outcome.applied is not None:
         output.result(f"  applied to {one_line(record.workspace)}")
     branches = [point for point in outcome.checkpoints if point.kind is CheckpointKind.FAILED]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from engine.cli.difference import survey
 from engine.cli.exits import EXIT_OF_STATE, Exit, exit_of
 from engine.cli.failures import KNOWN, hint_of, message_of
 from engine.cli.follow import follow
@@ -63,7 +64,10 @@ async def _drive(session: Session, application: Application, execution_id: str, 
     record = await follow(session, application, execution_id, view, after)
     outcome = Outcome(record, journal.steps(execution_id), journal.checkpoints(execution_id))
     try:
-        outcome.changes = await application.results.changes(execution_id)
+        if arguments.json or arguments.quiet:
+            outcome.changes = await application.results.changes(execution_id)
+        else:
+            outcome.changes, outcome.stat = await survey(application, execution_id)
     except KNOWN as error:
         outcome.changes_error = error
     if getattr(arguments, "apply", False) and record.state is ExecutionState.COMPLETED:

@@ -120,19 +120,24 @@ def error_json(error: BaseException) -> dict[str, Any]:
 
 
 def change_counts(changes: Iterable[Change]) -> dict[str, int]:
-    """How many paths were added, modified (content, kind or mode) and deleted.
+    """How many paths were added, modified (content, kind or mode) and deleted, of those that count."""
+    counts = dict(NO_CHANGES)
+    for change in counted(changes):
+        counts[change.kind.value if change.kind.value in counts else ChangeKind.MODIFIED.value] += 1
+    return counts
 
-    A directory counts only when nothing that changed lies in it: an empty one that came or went, or a mode.
-    """
+
+def counts_text(changes: Iterable[Change]) -> str:
+    """`2 added, 1 modified`, or `no changes`."""
+    parts = [f"{count} {word}" for word, count in change_counts(changes).items() if count]
+    return ", ".join(parts) or "no changes"
+
+
+def counted(changes: Iterable[Change]) -> list[Change]:
+    """The changes without directories in which something else changed: those are told by what is in them."""
     listed = list(changes)
     with_content = {change.path.rpartition(b"/")[0] for change in listed}
-    counts = dict(NO_CHANGES)
-    for change in listed:
-        if is_directory(change) and change.path in with_content:
-            continue
-        word = change.kind.value if change.kind.value in counts else ChangeKind.MODIFIED.value
-        counts[word] += 1
-    return counts
+    return [change for change in listed if not (is_directory(change) and change.path in with_content)]
 
 
 def is_directory(change: Change) -> bool:

@@ -7,16 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine.cli.escape import one_line
-from engine.cli.shapes import SHORT_ID, change_counts, is_directory
+from engine.cli.shapes import SHORT_ID
 from engine.cli.timing import span_text
 from engine.journal.records import CheckpointRecord, ExecutionRecord, StepRecord
 from engine.journal.states import ExecutionState
-from sandbox.workspace.changes import Change, ChangeKind
-
-MAX_LISTED: Final = 30
-"""Changed paths that a summary lists; `diff --stat` lists all."""
-
-LETTER: Final = {ChangeKind.ADDED: "A", ChangeKind.DELETED: "D"}
 
 STATE_STYLE: Final = {
     ExecutionState.COMPLETED: "good",
@@ -42,21 +36,6 @@ def step_counts(steps: Sequence[StepRecord]) -> str:
     counts = Counter(step.state.value.replace("_", " ") for step in steps)
     parts = ", ".join(f"{count} {state}" for state, count in counts.items())
     return f"{len(steps)} step{'s' if len(steps) != 1 else ''}: {parts}"
-
-
-def counts_text(changes: Sequence[Change]) -> str:
-    """`2 added, 1 modified`, or `no changes`."""
-    parts = [f"{count} {word}" for word, count in change_counts(changes).items() if count]
-    return ", ".join(parts) or "no changes"
-
-
-def path_lines(changes: Sequence[Change]) -> list[tuple[str, str]]:
-    """`A`, `M` or `D` and the path, for at most MAX_LISTED files."""
-    listed = [change for change in changes if not is_directory(change)]
-    shown = [(LETTER.get(change.kind, "M"), one_line(change.path)) for change in listed[:MAX_LISTED]]
-    if len(listed) > MAX_LISTED:
-        shown.append((" ", f"and {len(listed) - MAX_LISTED} more"))
-    return shown
 
 
 def next_commands(

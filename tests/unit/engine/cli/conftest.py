@@ -54,3 +54,21 @@ def sandstone() -> Callable[..., int]:
         return main([str(argument) for argument in arguments], opener=application.open)
 
     return run
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> tuple[Path, Path]:
+    """A project before and after: every kind of change, and a name that would clear a terminal."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for tree in (old, new):
+        tree.mkdir()
+        (tree / "gcd.py").write_text("def gcd(a, b):\n    return a\n")
+        (tree / "run.sh").write_text("make\n")
+    (old / "bad\x1b[2J").write_text("gone\n")
+    (new / "new").mkdir()
+    (new / "new" / "a.py").write_text("import os\nprint('\x1b[31m')\n")
+    (new / "new" / "data").write_bytes(b"\0\1\2")
+    (new / "gcd.py").write_text("def gcd(a, b):\n    return a if not b else gcd(b, a % b)\n")
+    (old / "run.sh").chmod(0o644)
+    (new / "run.sh").chmod(0o755)
+    return old, new

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from engine.checkpoints.apply import ApplyReport
+from engine.checkpoints.planning import Note, NoteKind
+from engine.checkpoints.results import Comparison
+from engine.checkpoints.swapping import Stayed
 from engine.clock import ManualClock
 from engine.errors import WrongStateError
 from engine.events.bus import EventBus
@@ -21,7 +25,8 @@ from engine.journal.journal import Journal, Transaction
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
 from engine.journal.states import ENDED, ExecutionState, StepState
 from sandbox.spec import Stream
-from sandbox.workspace.changes import Change
+from sandbox.workspace.changes import BaseTree, Change, ChangeKind
+from sandbox.workspace.manifest import Entry, EntryKind
 
 ID = "0123456789abcdef0123456789abcdef"
 
@@ -46,7 +51,7 @@ class Script:
     """What the fake does. started: called when a step hangs (a test sends its signal then)."""
 
     acts: Mapping[str, Act] = field(default_factory=dict)
-    changes: Sequence[Change] = ()
+    trees: tuple[Path, Path] | None = None
     started: Callable[[], None] = lambda: None
     start_error: Exception | None = None
     apply_error: Exception | None = None
@@ -231,23 +236,67 @@ class FakeEngine:
         self.write(change)
 
 
+def report(apply_id: str | None, dry_run: bool) -> ApplyReport:
+    note = Note(NoteKind.RUNS_LATER, b"Makefile", "runs on your machine later")
+    return ApplyReport(
+        apply_id, Path("/project"), dry_run, (b"a\x1b[2J",), (b"b", b"c"), (), (note,), (Stayed(b"d", "not empty"),)
+    )
+
+
+def changes_between(old: BaseTree, new: BaseTree) -> list[Change]:
+    """The differences of two directories, found by looking at everything."""
+
+    def entries(tree: BaseTree, directory: bytes = b"") -> dict[bytes, Entry]:
+        found = {}
+        for entry in tree.children(directory):
+            found[entry.path] = entry
+            if entry.kind is EntryKind.DIRECTORY:
+                found |= entries(tree, entry.path)
+        return found
+
+    before, after = entries(old), entries(new)
+    changes = []
+    for path in sorted(before.keys() | after.keys()):
+        a, b = before.get(path), after.get(path)
+        if a is None or b is None:
+            changes.append(Change(path, ChangeKind.ADDED if a is None else ChangeKind.DELETED, a, b))
+        elif a.kind is EntryKind.FILE and old.digest(path) != new.digest(path):
+            changes.append(Change(path, ChangeKind.MODIFIED, a, b))
+        elif a.mode != b.mode:
+            changes.append(Change(path, ChangeKind.MODE_CHANGED, a, b))
+    return changes
+
+
 class FakeResults:
     def __init__(self, journal: Journal, script: Script, logs: Path) -> None:
         self._journal = journal
         self._script = script
         self._logs = logs
         self.applied: list[dict[str, Any]] = []
+        self.compared: list[tuple[str | None, str | None]] = []
 
     async def changes(self, execution_id: str, a: str | None = None, b: str | None = None) -> list[Change]:
+        return await self.using(execution_id, a, b, lambda found: found.changes)
+
+    async def using(self, execution_id: str, a: str | None, b: str | None, work: Callable[[Comparison], Any]) -> Any:
         if self._script.changes_error is not None:
             raise self._script.changes_error
-        return list(self._script.changes)
+        self.compared.append((a, b))
+        record = self._journal.execution(execution_id)
+        with ExitStack() as stack:
+            old, new = (stack.enter_context(BaseTree(tree)) for tree in self._script.trees or (self._logs, self._logs))
+            found = changes_between(old, new) if self._script.trees else []
+            return work(Comparison(record, old, new, found))
 
-    async def apply(self, execution_id: str, *, dry_run: bool, force: bool, allow: Sequence[str]) -> Any:
+    async def apply(self, execution_id: str, *, dry_run: bool, force: bool, allow: Sequence[str]) -> ApplyReport:
         if self._script.apply_error is not None:
             raise self._script.apply_error
         self.applied.append({"id": execution_id, "dry_run": dry_run, "force": force, "allow": list(allow)})
-        return object()
+        return report(None if dry_run else "a1", dry_run)
+
+    async def undo(self, execution_id: str, *, dry_run: bool, force: bool) -> ApplyReport:
+        self.applied.append({"id": execution_id, "dry_run": dry_run, "force": force, "undo": True})
+        return report("a2", dry_run)
 
     def logs(self, execution_id: str, step_id: str | None) -> Iterator[tuple[str, int, Stream, Path]]:
         names = {step.index: step.id for step in self._journal.steps(execution_id)}

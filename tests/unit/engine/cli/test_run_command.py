@@ -16,20 +16,11 @@ import pytest
 from engine.errors import ApplyConflictError
 from engine.journal.states import ExecutionState
 from sandbox.errors import EngineUnreachableError, TreeRefusedError
-from sandbox.workspace.changes import Change, ChangeKind
-from sandbox.workspace.manifest import Entry, EntryKind
 from tests.unit.engine.cli.fake_application import ID, Act, FakeApplication, Script
 
 Make = Callable[..., FakeApplication]
 Sandstone = Callable[..., int]
-FILE = Entry(b"test_gcd.py", EntryKind.FILE, 0o644, 3)
-CHANGES = [
-    Change(b"new", ChangeKind.ADDED, None, Entry(b"new", EntryKind.DIRECTORY, 0o755)),
-    Change(b"new/a.py", ChangeKind.ADDED, None, FILE),
-    Change(b"gcd.py", ChangeKind.MODIFIED, FILE, FILE),
-    Change(b"run.sh", ChangeKind.MODE_CHANGED, FILE, FILE),
-    Change(b"bad\x1b[2J", ChangeKind.DELETED, FILE, None),
-]
+Trees = tuple[Path, Path]
 FAILED = Act(ok=False, stdout=b"F\x1b[31m\n1 failed\n", exit_code=1, detail="exit code 1")
 
 
@@ -38,9 +29,9 @@ def send(number: signal.Signals) -> Callable[[], None]:
 
 
 def test_a_completed_run_is_told_in_plain_lines_and_a_summary(
-    make_application: Make, sandstone: Sandstone, plan_file: Path, capsys: pytest.CaptureFixture[str]
+    make_application: Make, sandstone: Sandstone, plan_file: Path, trees: Trees, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    application = make_application(Script(changes=CHANGES))
+    application = make_application(Script(trees=trees))
     assert sandstone(application, "run", plan_file, "-w", "/project") == 0
     shown = capsys.readouterr()
     assert (
@@ -48,11 +39,12 @@ def test_a_completed_run_is_told_in_plain_lines_and_a_summary(
         == """\
 completed fix gcd (0123456789ab) in 1.2 s
   2 steps: 2 succeeded
-  A new/a.py
-  M gcd.py
-  M run.sh
-  D bad\\x1b[2J
-  1 added, 2 modified, 1 deleted
+  D bad\\x1b[2J | 1 -
+  M gcd.py     | 2 +-
+  A new/a.py   | 2 ++
+  A new/data   | nothing -> 3 B
+  M run.sh     | mode 0644 -> 0755
+  2 added, 2 modified, 1 deleted; +3 -2 lines
 """
     )
     assert (
@@ -73,9 +65,9 @@ completed fix gcd (0123456789ab) in 1.2 s
 
 
 def test_json_is_one_object_on_standard_output(
-    make_application: Make, sandstone: Sandstone, plan_file: Path, capsys: pytest.CaptureFixture[str]
+    make_application: Make, sandstone: Sandstone, plan_file: Path, trees: Trees, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    application = make_application(Script({"unit": FAILED}, CHANGES))
+    application = make_application(Script({"unit": FAILED}, trees))
     assert sandstone(application, "run", plan_file, "--json", "--name", "mine") == 1
     shown = json.loads(capsys.readouterr().out)
     steps = shown.pop("steps")
@@ -85,7 +77,7 @@ def test_json_is_one_object_on_standard_output(
         "state": "failed",
         "error": "step unit failed: exit code 1",
         "head": "c1",
-        "changes": {"added": 1, "modified": 2, "deleted": 1},
+        "changes": {"added": 2, "modified": 2, "deleted": 1},
         "duration_ms": 1234,
         "workspace": ".",
         "applied": False,
@@ -210,9 +202,9 @@ def test_an_engine_that_is_away_ends_with_3_and_says_what_to_do(
 
 
 def test_apply_follows_a_completed_run(
-    make_application: Make, sandstone: Sandstone, plan_file: Path, capsys: pytest.CaptureFixture[str]
+    make_application: Make, sandstone: Sandstone, plan_file: Path, trees: Trees, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    application = make_application(Script(changes=CHANGES))
+    application = make_application(Script(trees=trees))
     assert sandstone(application, "run", plan_file, "--apply", "--json") == 0
     assert json.loads(capsys.readouterr().out)["applied"] is True
     assert application.results.applied == [{"id": ID, "dry_run": False, "force": False, "allow": []}]

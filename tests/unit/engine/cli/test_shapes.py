@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from engine.cli.shapes import change_counts, change_json
-from engine.cli.summary import MAX_LISTED, path_lines
 from engine.cli.table import table, width_of
 from engine.cli.timing import age_text, size_text, span_text
 from engine.cli.tree import tree_lines
@@ -70,12 +69,6 @@ def test_a_change_as_json() -> None:
         "old": None,
         "new": {"kind": "file", "mode": "0644", "size": 3, "sha256": "d" * 64},
     }
-
-
-def test_a_summary_lists_a_bounded_number_of_paths() -> None:
-    lines = path_lines([added(b"%d" % number) for number in range(MAX_LISTED + 5)])
-    assert len(lines) == MAX_LISTED + 1
-    assert lines[-1] == (" ", "and 5 more")
 
 
 def test_columns_are_aligned_by_what_terminals_draw() -> None:
