@@ -80,6 +80,10 @@ class Origin:
     checkpoint: str = ""
 
 
+DEFAULT_OPTIONS: Final = ApplyOptions()
+UNKNOWN_ORIGIN: Final = Origin()
+
+
 class Applier:
     """Applies to any number of projects, with the records and backups of one home directory. Blocking.
 
@@ -109,7 +113,7 @@ class Applier:
         changes: Sequence[Change],
         new: Tree,
         baseline: Baseline,
-        options: ApplyOptions = ApplyOptions(),  # noqa: B008  (immutable)
+        options: ApplyOptions = DEFAULT_OPTIONS,
         origin: Origin = Origin(),
     ) -> ApplyReport:
         """Bring `changes`, whose contents are in `new`, into `project`. All of them or, on any error, none.
@@ -162,9 +166,9 @@ class Applier:
     def undo(
         self,
         apply_id: str,
-        options: ApplyOptions = ApplyOptions(),
+        options: ApplyOptions = DEFAULT_OPTIONS,
         *,
-        dry_run: bool = False,  # noqa: B008
+        dry_run: bool = False,
     ) -> ApplyReport:
         """Take a whole apply back: contents, modes, links, times and what was deleted. All or nothing.
 
@@ -176,12 +180,18 @@ class Applier:
         self,
         apply_id: str,
         paths: Sequence[bytes],
-        options: ApplyOptions = ApplyOptions(),  # noqa: B008
+        options: ApplyOptions = DEFAULT_OPTIONS,
     ) -> ApplyReport:
         """Take back what an apply did at and below `paths`. Raises as `undo`; NotFoundError: not in it."""
         return self._take_back(apply_id, paths, options, dry_run=False)
 
     def _take_back(
+        self, apply_id: str, paths: Sequence[bytes] | None, options: ApplyOptions, *, dry_run: bool
+    ) -> ApplyReport:
+        with self._contents.keeping():  # what is restored is not swept away meanwhile
+            return self._take_back_kept(apply_id, paths, options, dry_run=dry_run)
+
+    def _take_back_kept(
         self, apply_id: str, paths: Sequence[bytes] | None, options: ApplyOptions, *, dry_run: bool
     ) -> ApplyReport:
         done = self._records.load(apply_id)

@@ -143,6 +143,7 @@ class _Findings:
     conflicts: list[Obstacle] = field(default_factory=list)
     refusals: list[Obstacle] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    opened: set[bytes] = field(default_factory=set)
 
     def conflict(self, path: bytes, reason: str, *, hard: bool = False) -> bool:
         """Take up a conflict; True when it is overridden."""
@@ -151,6 +152,19 @@ class _Findings:
             return True
         self.conflicts.append(Obstacle(path, reason, hard))
         return False
+
+    def wish(self, path: bytes, before: Seen | None, after: Goal | None) -> None:
+        """Take up what is to become of a path."""
+        self.wishes.append(Wish(path, before, after))
+        becomes_directory = after is not None and after.kind is EntryKind.DIRECTORY
+        if becomes_directory and before is not None and before.kind is EntryKind.SYMLINK:
+            self.opened.add(path)
+
+    def beneath(self, path: bytes, now: Seen | Blocked | None) -> Seen | Blocked | None:
+        """What is at `path` once a link above it has made room for a directory: nothing."""
+        if isinstance(now, Blocked) and any(above in self.opened for above in ancestors(path)):
+            return None
+        return now
 
     def note(self, kind: NoteKind, path: bytes, text: str) -> None:
         self.notes.append(Note(kind, path, text))
@@ -173,7 +187,8 @@ class _Planner:
         if any(above in self._left_out for above in ancestors(path)):
             self._found.note(NoteKind.LEFT_OUT, path, "is in something that is left out")
         elif self._refuse(change):
-            self._left_out.add(path)
+            if self._options.leave_out:
+                self._left_out.add(path)
         elif change.new is None:
             self._take_deletion(path)
         else:
@@ -220,11 +235,11 @@ class _Planner:
         if then is None:
             self._keep(path)
         elif then.kind is EntryKind.DIRECTORY and now.kind is EntryKind.DIRECTORY:
-            self._found.wishes.append(Wish(path, now, None))
+            self._found.wish(path, now, None)
         else:
             reason = compare(then, now, self._baseline.root.start_ns)
             if self._may_write(path, reason, now, None):
-                self._found.wishes.append(Wish(path, now, None))
+                self._found.wish(path, now, None)
 
     def _keep(self, path: bytes) -> None:
         """The execution deletes the directory, or replaces it, without having seen this entry."""
@@ -237,7 +252,7 @@ class _Planner:
 
     def _take_entry(self, change: Change) -> None:
         path, new = change.path, change.new
-        now = self._current[path]
+        now = self._found.beneath(path, self._current[path])
         if new is None:
             raise ValueError("not an entry")
         if isinstance(now, Blocked):
@@ -255,7 +270,7 @@ class _Planner:
         if new.mode & ~goal.mode & 0o7002 and new.kind is not EntryKind.SYMLINK:
             self._found.note(NoteKind.MODE, path, f"mode {new.mode:04o} is applied as {goal.mode:04o}")
         if self._may_write(path, compare(then, now, self._baseline.root.start_ns), now, goal):
-            self._found.wishes.append(Wish(path, now, goal))
+            self._found.wish(path, now, goal)
             if now is not None and now.kind is EntryKind.DIRECTORY and goal.kind is not EntryKind.DIRECTORY:
                 self._replaced.add(path)
 
@@ -296,8 +311,9 @@ def may_write(found: _Findings, path: bytes, reason: str | None, now: Seen | Non
         return found.conflict(path, "the execution has no record of its content", hard=True)
     if reason is None:
         return True
-    is_directory = now is not None and now.kind is EntryKind.DIRECTORY
-    hard = is_directory and (goal is None or goal.kind is not EntryKind.DIRECTORY)
+    becomes_directory = goal is not None and goal.kind is EntryKind.DIRECTORY
+    in_the_way = EntryKind.SYMLINK if becomes_directory else EntryKind.DIRECTORY
+    hard = now is not None and now.kind is in_the_way
     return found.conflict(path, reason, hard=hard)
 
 
@@ -319,7 +335,8 @@ def plan_undo(done: Sequence[Operation], current: Current, options: ApplyOptions
     """
     found = _Findings(options.force)
     for operation in done:
-        path, now = operation.path, current[operation.path]
+        path = operation.path
+        now = found.beneath(path, current[path])
         if isinstance(now, Blocked):
             found.conflict(path, now.reason, hard=True)
             continue
@@ -334,7 +351,7 @@ def plan_undo(done: Sequence[Operation], current: Current, options: ApplyOptions
         if directories and operation.after is not None and operation.after.kind is EntryKind.DIRECTORY:
             reason = None  # it goes if it is empty; nothing is lost by trying
         if may_write(found, path, reason, now, goal):
-            found.wishes.append(Wish(path, now, goal))
+            found.wish(path, now, goal)
     return finished(found)
 
 
