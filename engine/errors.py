@@ -3,6 +3,8 @@
 EngineError
 ├── PlanError                   the plan (or another input file) is wrong; lists every fault found
 ├── NotFoundError               no execution, step, checkpoint or file goes by this name
+├── SecretTooShortError         a secret's value could not be masked in output
+├── CheckpointNameError         a checkpoint cannot be given this name
 ├── WrongStateError             the verb is not allowed in this state
 ├── IllegalTransitionError      a state machine was asked for a move its table does not have (a bug)
 ├── ExecutionLockedError        another live process works on this execution (retryable)
@@ -65,6 +67,24 @@ class NotFoundError(EngineError):
         self.kind = kind
         self.name = name
         self.near = tuple(near)
+
+
+class SecretTooShortError(EngineError):
+    """The value of secret `name` has fewer than `least_bytes`: masking it would ruin ordinary text."""
+
+    def __init__(self, name: str, least_bytes: int) -> None:
+        super().__init__(f"secret {name} is shorter than {least_bytes} bytes and could not be masked")
+        self.name = name
+        self.least_bytes = least_bytes
+
+
+class CheckpointNameError(EngineError):
+    """A checkpoint cannot be called `name`; `reason` says why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"checkpoint name {name!r} {reason}")
+        self.name = name
+        self.reason = reason
 
 
 class WrongStateError(EngineError):

@@ -51,6 +51,8 @@ EXIT_OF: Final[Mapping[type[BaseException], Exit]] = MappingProxyType(
         engine_errors.EngineError: Exit.UNFIT,
         engine_errors.PlanError: Exit.USAGE,
         engine_errors.NotFoundError: Exit.USAGE,
+        engine_errors.SecretTooShortError: Exit.USAGE,
+        engine_errors.CheckpointNameError: Exit.USAGE,
         engine_errors.WrongStateError: Exit.USAGE,
         engine_errors.IllegalTransitionError: Exit.UNFIT,
         engine_errors.ExecutionLockedError: Exit.UNFIT,

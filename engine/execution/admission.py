@@ -8,20 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError, NotFoundError
+from engine.errors import CheckpointNameError, NotFoundError, SecretTooShortError
 from engine.execution.driver import START
 from engine.execution.masking import MIN_SECRET_BYTES
 from engine.journal.journal import Transaction
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
 from engine.plan.model import Plan
-
-
-class SecretTooShortError(EngineError):
-    """The value of secret `name` is too short to be masked without ruining ordinary text."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"secret {name} is shorter than {MIN_SECRET_BYTES} bytes and could not be masked")
-        self.name = name
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +59,6 @@ def check_checkpoint_name(name: str, existing: Sequence[CheckpointRecord]) -> No
         raise CheckpointNameError(name, "is taken or looks like a checkpoint's id")
 
 
-class CheckpointNameError(EngineError):
-    """A checkpoint cannot be given this name."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"checkpoint name {name!r} {reason}")
-        self.name = name
-        self.reason = reason
-
-
 def checked_secrets(plan: Plan, given: Mapping[str, str]) -> dict[str, str]:
     """The values of the secrets that the plan names.
 
@@ -86,5 +69,5 @@ def checked_secrets(plan: Plan, given: Mapping[str, str]) -> dict[str, str]:
         if name not in given:
             raise NotFoundError("secret", name)
         if len(given[name].encode("utf-8", "surrogateescape")) < MIN_SECRET_BYTES:
-            raise SecretTooShortError(name)
+            raise SecretTooShortError(name, MIN_SECRET_BYTES)
     return {name: given[name] for name in plan.secrets}
