@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -13,14 +16,16 @@ from sandbox.workspace.layer import LayerKey, LayerKind
 from tests.conformance.sandbox_suite import SandboxSuite
 from tests.fakes.bind_store import BindStore
 from tests.fakes.docker_world import DockerWorld, docker_world
+from tests.fakes.real_store import RealStore
 
 
 class _OverDocker(SandboxSuite):
-    late: bool
+    make_store: ClassVar[Callable[[Path], BindStore | RealStore]]
 
     @pytest.fixture
-    async def world(self, tmp_path: Path) -> AsyncIterator[DockerWorld]:
-        async with docker_world(BindStore(tmp_path, late=self.late)) as world:
+    async def world(self, sandstone_home: Path) -> AsyncIterator[DockerWorld]:
+        store = await asyncio.to_thread(type(self).make_store, sandstone_home)
+        async with docker_world(store) as world:
             yield world
 
     @pytest.fixture
@@ -41,20 +46,24 @@ class _OverDocker(SandboxSuite):
 
     @pytest.fixture
     def read(self, world: DockerWorld) -> Callable[[LayerKey, str], bytes | None]:
-        def read(layer: LayerKey, path: str) -> bytes | None:
-            file = world.store.directory(layer) / path
-            return file.read_bytes() if file.exists() else None
+        return world.store.content
 
-        return read
+
+@pytest.mark.docker
+@pytest.mark.root
+class TestOverOverlays(_OverDocker):
+    """The real thing."""
+
+    make_store = RealStore
 
 
 @pytest.mark.docker
 @pytest.mark.root
 class TestOverLateMounts(_OverDocker):
-    late = True
+    make_store = BindStore
 
 
 @pytest.mark.docker
 @pytest.mark.root
 class TestOverEarlyMounts(_OverDocker):
-    late = False
+    make_store = functools.partial(BindStore, late=False)

@@ -56,6 +56,11 @@ class BindStore:
         """Where the layer's files are, mounted or not."""
         return self._volume / key
 
+    def content(self, key: LayerKey, path: str) -> bytes | None:
+        """What a layer holds at `path`."""
+        file = self.directory(key) / path
+        return file.read_bytes() if file.exists() else None
+
     def stat(self, layer: LayerKey) -> Layer:
         if layer not in self._kinds:
             raise LayerNotFoundError(layer)

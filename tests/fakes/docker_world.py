@@ -15,6 +15,7 @@ from sandbox.docker.pool import PoolBounds
 from sandbox.docker.provider import DockerSandboxProvider
 from sandbox.spec import SandboxSpec
 from tests.fakes.bind_store import BindStore
+from tests.fakes.real_store import RealStore
 
 IMAGE = "debian:bookworm-slim"
 
@@ -24,7 +25,7 @@ class DockerWorld:
     """One store with its provider. `store_id` is the label of everything that is made here."""
 
     api: DockerApi
-    store: BindStore
+    store: BindStore | RealStore
     provider: DockerSandboxProvider
     spec: SandboxSpec
     store_id: str
@@ -54,7 +55,7 @@ async def until_ended(world: DockerWorld, container: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def docker_world(store: BindStore) -> AsyncIterator[DockerWorld]:
+async def docker_world(store: BindStore | RealStore) -> AsyncIterator[DockerWorld]:
     """Open a world over `store`; at its end nothing of it may be left."""
     api = DockerApi()
     store_id = f"test-{uuid4().hex[:12]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -11,8 +12,8 @@ from typing import Any, Protocol
 import pytest
 
 from sandbox.spec import ContainerLimits, ExecRequest, ExecResult
-from tests.fakes.bind_store import BindStore
 from tests.fakes.docker_world import DockerWorld, docker_world
+from tests.fakes.real_store import RealStore
 
 Probe = Callable[[DockerWorld], Awaitable[None]]
 
@@ -26,8 +27,9 @@ class Attack(Protocol):
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[DockerWorld]:
-    async with docker_world(BindStore(tmp_path)) as world:
+async def world(sandstone_home: Path) -> AsyncIterator[DockerWorld]:
+    store = await asyncio.to_thread(RealStore, sandstone_home)
+    async with docker_world(store) as world:
         yield world
 
 

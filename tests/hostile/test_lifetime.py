@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.docker.policy import STORE_LABEL
-from sandbox.spec import ExecRequest, Verdict
+from sandbox.spec import SANDBOX_UID, ExecRequest, Verdict
 from tests.fakes.docker_world import DockerWorld, until_ended
 from tests.hostile.conftest import Attack
 
@@ -31,10 +32,11 @@ async def test_a_daemon_does_not_outlive_its_parent(world: DockerWorld) -> None:
     command = "setsid sh -c 'while :; do date +%N >>tick; done' >/dev/null 2>&1 & while ! [ -s tick ]; do :; done"
     result = await sandbox.run(ExecRequest(command))
     assert result.ok
-    tick = world.store.directory(layer) / "tick"
-    size = tick.stat().st_size
+    size = os.stat(sandbox.container.workspace / "tick").st_size
+    assert size > 0
+    assert alive_in(sandbox.container_id) == []
     await sandbox.close()
-    assert tick.stat().st_size == size > 0
+    assert len(world.store.content(layer, "tick") or b"") == size
 
 
 async def test_no_process_of_the_sandbox_lives_when_run_returns(world: DockerWorld) -> None:
@@ -147,10 +149,11 @@ asyncio.run(main())
 
 
 async def test_when_the_controller_is_killed_its_step_dies_and_its_container_is_reaped(
-    world: DockerWorld,
+    world: DockerWorld, tmp_path: Path
 ) -> None:
-    layer = world.store.new_layer()
-    directory = world.store.directory(layer)
+    directory = tmp_path / "workspace"
+    directory.mkdir()
+    os.chown(directory, SANDBOX_UID, SANDBOX_UID)
     argv = [sys.executable, "-c", CONTROLLER, world.store_id]
     argv += [str(world.store.slots), str(directory), world.spec.image_id]
     controller = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)

@@ -18,18 +18,11 @@ from sandbox.docker.api import DEFAULT_SOCKET
 from sandbox.docker.policy import STORE_LABEL
 from sandbox.errors import ImageRefusedError
 from sandbox.spec import ContainerLimits, ExecRequest, ExecResult, SandboxSpec, Verdict
-from tests.fakes.bind_store import BindStore
-from tests.fakes.docker_world import IMAGE, DockerWorld, docker_world
+from tests.fakes.docker_world import IMAGE, DockerWorld
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
 ODD_TEXT = "".join(map(chr, range(1, 256))) + "'\"\\$(x)`y` \x81\x88 \n\n  end"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[DockerWorld]:
-    async with docker_world(BindStore(tmp_path)) as world:
-        yield world
 
 
 class ImageMaker:
