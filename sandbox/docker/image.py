@@ -8,6 +8,7 @@ running it: the gate finds out when the first container of it starts, and says I
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import platform
 import tempfile
@@ -157,7 +158,7 @@ class ImageBuilder:
         recipe = await self._recipe()
         wheels = await fetch_wheels(recipe, self._cache, progress)
         with target.open("wb+") as archive:
-            write_context(recipe, wheels, archive)
+            await asyncio.to_thread(write_context, recipe, wheels, archive)
 
     def close(self) -> None:
         """End the threads. Idempotent."""
@@ -199,7 +200,7 @@ class ImageBuilder:
             progress(line)
 
         with tempfile.TemporaryFile(prefix="sandstone-context-") as context:
-            write_context(recipe, wheels, context)
+            await asyncio.to_thread(write_context, recipe, wheels, context)
             try:
                 built = await self._api.build(
                     context,
