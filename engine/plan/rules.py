@@ -35,7 +35,9 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BIDI_CONTROL: Final = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 _MODE: Final = re.compile(r"(?:0o)?([0-7]{3,4})")
 
-_HOST: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}(?<!-))?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}(?<!-))?)*"
+# Each part can be matched in one way only: otherwise a long name takes exponential time to refuse.
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST: Final = rf"{_LABEL}(?:\.{_LABEL})*"
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _IMAGE: Final = re.compile(
     rf"(?P<name>(?:{_HOST}(?::[0-9]{{1,5}})?/)?{_COMPONENT}(?:/{_COMPONENT})*)"
