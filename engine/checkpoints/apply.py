@@ -232,10 +232,7 @@ class Applier:
         intent = self._records.load(apply_id)
         if not intent.root.is_same(os.fstat(root_fd), current_boot_id()):
             return False
-        try:
-            found = recover_one(self._records, intent, root_fd, self._at)
-        except PathFault as fault:
-            raise ApplyInterruptedError(display(fault.path), _STUCK + str(fault.error.strerror)) from fault
+        found = recover_one(self._records, intent, root_fd, self._at)
         if found is not None and found.outcome is Outcome.STUCK:
             raise ApplyInterruptedError(apply_id, _STUCK + found.reason)
         return found is not None
@@ -263,7 +260,10 @@ class Applier:
         check_room(root_fd, self._contents, plan.operations)
         with self._contents.keeping():
             back_up(root_fd, self._contents, plan.operations)
-            self._records.create(intent)
+            try:
+                self._records.create(intent)
+            except OSError as error:
+                raise _explained(self._in_home(error), root_fd) from error
         self._at(Point.RECORDED)
         swapper = self._swap(root_fd, intent, plan, source)
         stayed = self._finish(intent.id, swapper)
@@ -274,6 +274,7 @@ class Applier:
         """Up to and with the commit point; on any error everything is as it was."""
         swapper = Swapper(root_fd, intent.id, plan.operations, None, self._at)
         try:
+            swapper.open_up()
             inodes = stage(root_fd, intent.id, plan.operations, source, self._at)
             refuse_folded(root_fd, intent.id, plan.operations, plan.collisions)
             self._records.set_staged(intent.id, inodes)
@@ -283,37 +284,43 @@ class Applier:
             self._at(Point.SWAPPED)
             self._records.commit(intent.id)
         except BaseException as error:
+            if isinstance(error, Exception) and self._records.state(intent.id) is ApplyState.COMMITTED:
+                reason = f"everything is applied, but it is not sure that this survives a power cut: {error}"
+                raise ApplyInterruptedError(intent.id, reason) from error
             if self._records.state(intent.id) is ApplyState.COMMITTED:
                 raise
             self._abandon(intent.id, swapper)
             if isinstance(error, OSError):
-                error = PathFault(os.fsencode(self._records.directory), error)
+                error = self._in_home(error)
             if isinstance(error, PathFault):
                 raise _explained(error, root_fd) from error
             raise
         self._at(Point.COMMITTED)
         return swapper
 
+    def _in_home(self, error: OSError) -> PathFault:
+        return PathFault(os.fsencode(self._records.directory), error)
+
     def _abandon(self, apply_id: str, swapper: Swapper) -> None:
+        failed = "the apply failed and could not be taken back yet: "
         try:
             swapper.take_back()
+            self._records.forget(apply_id)
         except PathFault as fault:
-            reason = f"the apply failed and could not be taken back yet: {fault.error.strerror}"
-            raise ApplyInterruptedError(display(fault.path), reason) from fault
-        except SandboxError as error:
-            raise ApplyInterruptedError(".", f"the apply failed and could not be taken back yet: {error}") from error
-        self._records.forget(apply_id)
+            raise ApplyInterruptedError(display(fault.path), failed + str(fault.error.strerror)) from fault
+        except (OSError, SandboxError) as error:
+            raise ApplyInterruptedError(apply_id, failed + str(error)) from error
 
     def _finish(self, apply_id: str, swapper: Swapper) -> list[Stayed]:
+        failed = "everything is applied, but what was replaced is not all removed yet: "
         try:
             stayed = swapper.discard()
+            self._at(Point.DISCARDED)
+            self._records.finish(apply_id, stayed)
         except PathFault as fault:
-            reason = f"everything is applied, but what was replaced could not be removed: {fault.error.strerror}"
-            raise ApplyInterruptedError(display(fault.path), reason) from fault
-        except TreeRefusedError as error:
-            raise ApplyInterruptedError(error.path, f"everything is applied, but {error.reason}") from error
-        self._at(Point.DISCARDED)
-        self._records.finish(apply_id, stayed)
+            raise ApplyInterruptedError(display(fault.path), failed + str(fault.error.strerror)) from fault
+        except (OSError, TreeRefusedError) as error:
+            raise ApplyInterruptedError(apply_id, failed + str(error)) from error
         self._at(Point.DONE)
         return stayed
 

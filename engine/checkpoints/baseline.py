@@ -116,7 +116,7 @@ def begin(directory: Path) -> dict[bytes, Record | None]:
 def current_boot_id() -> str:
     """Changes when the machine starts; "" where the kernel does not tell."""
     try:
-        return _BOOT_ID.read_text("ascii").strip()
+        return _BOOT_ID.read_text("utf-8").strip()
     except OSError:
         return ""
 

@@ -73,15 +73,12 @@ def _recover(records: ApplyRecords, apply_id: str, at: At) -> Recovered | None:
         return Recovered(apply_id, intent.project, Outcome.BUSY)
     except TreeRefusedError:
         return Recovered(apply_id, intent.project, Outcome.WAITING)
-    except PathFault as fault:
-        reason = f"{display(fault.path)}: {fault.error.strerror}"
-        return Recovered(apply_id, intent.project, Outcome.STUCK, reason=reason)
 
 
 def recover_one(records: ApplyRecords, intent: Intent, root_fd: int, at: At) -> Recovered | None:
     """Finish it or take it back. Preconditions: the caller holds the project's lock.
 
-    Raises PathFault: the file system refuses. None: there is nothing to do any more.
+    None: there is nothing to do any more.
     """
     if intent.id not in records.ids() or records.state(intent.id) is ApplyState.DONE:
         return None
@@ -89,15 +86,20 @@ def recover_one(records: ApplyRecords, intent: Intent, root_fd: int, at: At) -> 
         inodes = records.staged(intent.id)
         swapper = Swapper(root_fd, intent.id, intent.operations, inodes, at)
         if records.state(intent.id) is ApplyState.COMMITTED:
+            outcome = Outcome.FINISHED
             stayed = swapper.discard()
             at(Point.DISCARDED)
             records.finish(intent.id, stayed)
             at(Point.DONE)
-            return Recovered(intent.id, intent.project, Outcome.FINISHED, tuple(stayed))
-        stayed = swapper.take_back()
-    except (JournalCorruptError, SandboxError) as error:
+        else:
+            outcome = Outcome.UNDONE
+            stayed = swapper.take_back()
+            at(Point.TAKEN_BACK)
+            records.forget(intent.id)
+            at(Point.FORGOTTEN)
+    except PathFault as fault:
+        reason = f"{display(fault.path)}: {fault.error.strerror}"
+        return Recovered(intent.id, intent.project, Outcome.STUCK, reason=reason)
+    except (JournalCorruptError, SandboxError, OSError) as error:
         return Recovered(intent.id, intent.project, Outcome.STUCK, reason=str(error))
-    at(Point.TAKEN_BACK)
-    records.forget(intent.id)
-    at(Point.FORGOTTEN)
-    return Recovered(intent.id, intent.project, Outcome.UNDONE, tuple(stayed))
+    return Recovered(intent.id, intent.project, outcome, tuple(stayed))

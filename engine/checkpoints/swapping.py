@@ -72,22 +72,30 @@ class Swapper:
 
     # -- forward ---------------------------------------------------------------------------------
 
+    def open_up(self) -> None:
+        """Give directories those rights of their owner that staging and swapping may need. Raises as `swap`."""
+        for index, operation in self._tops():
+            if _opens_up(operation) or _is_shut(operation):
+                self._do(index, operation)
+
     def swap(self) -> None:
         """Make all operations visible but those of `_is_late`.
 
         Raises ApplyConflictError: something is not what it was when the apply was planned. PathFault.
         After either `take_back` brings everything back.
         """
-        early = [top for top in self._tops() if _opens_up(top[1])]
-        rest = [top for top in self._tops() if not _opens_up(top[1]) and not _is_late(top[1])]
-        for index, operation in early + rest:
-            with naming(operation.path), directory_of(self._root_fd, operation.path) as (fd, name):
-                try:
-                    self._swap_one(fd, name, temporary(self._apply_id, index), operation)
-                except (FileExistsError, FileNotFoundError) as error:
-                    raise ApplyConflictError([(display(operation.path), _LATE)]) from error
-            self._at(Point.SWAPPED_ONE)
+        for index, operation in self._tops():
+            if not _opens_up(operation) and not _is_late(operation):
+                self._do(index, operation)
         self._settle()
+
+    def _do(self, index: int, operation: Operation) -> None:
+        with naming(operation.path), directory_of(self._root_fd, operation.path) as (fd, name):
+            try:
+                self._swap_one(fd, name, temporary(self._apply_id, index), operation)
+            except (FileExistsError, FileNotFoundError) as error:
+                raise ApplyConflictError([(display(operation.path), _LATE)]) from error
+        self._at(Point.SWAPPED_ONE)
 
     def _swap_one(self, fd: int, name: bytes, staged: bytes, operation: Operation) -> None:
         match operation.action:
@@ -105,7 +113,9 @@ class Swapper:
                 self._check_untouched(fd, name, operation)
                 self._change_mode(fd, name, operation)
             case Action.RMDIR:
-                return
+                if operation.before is not None:
+                    self._check_untouched(fd, name, operation)
+                    change_mode(fd, name, operation.before.mode | stat.S_IRWXU)
 
     def _change_mode(self, fd: int, name: bytes, operation: Operation) -> None:
         if operation.after is None:
@@ -164,10 +174,8 @@ class Swapper:
         return stayed
 
     def _take_back_one(self, fd: int, name: bytes, staged: bytes, operation: Operation) -> list[Stayed]:
-        if operation.action is Action.CHMOD:
+        if operation.action in (Action.CHMOD, Action.RMDIR):
             self._take_back_mode(fd, name, operation)
-            return []
-        if operation.action is Action.RMDIR:
             return []
         straighten(fd, staged, name, spare(staged))
         aside = look(fd, staged)
@@ -182,9 +190,10 @@ class Swapper:
 
     def _take_back_mode(self, fd: int, name: bytes, operation: Operation) -> None:
         now, before, after = look(fd, name), operation.before, operation.after
-        if now is None or before is None or after is None or now.st_ino != before.inode:
+        if now is None or before is None or now.st_ino != before.inode:
             return
-        if stat.S_IMODE(now.st_mode) & ~stat.S_ISGID == after.mode & ~stat.S_ISGID:
+        ours = before.mode | stat.S_IRWXU if after is None else after.mode
+        if stat.S_IMODE(now.st_mode) & ~stat.S_ISGID == ours & ~stat.S_ISGID:
             change_mode(fd, name, before.mode)
 
     def _take_out(self, fd: int, name: bytes, staged: bytes, operation: Operation) -> list[Stayed]:
@@ -288,10 +297,16 @@ class Swapper:
                     os.rmdir(name, dir_fd=fd)
             except OSError as error:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
+                    self._shut_again(operation)
                     return False
                 if error.errno not in _WAY_IS_GONE:
                     raise
         return True
+
+    def _shut_again(self, operation: Operation) -> None:
+        if _is_shut(operation):
+            with directory_of(self._root_fd, operation.path) as (fd, name):
+                self._take_back_mode(fd, name, operation)
 
     # -- both ------------------------------------------------------------------------------------
 
@@ -324,6 +339,12 @@ def _opens_up(operation: Operation) -> bool:
     if not _is_directory_mode(operation) or operation.before is None or operation.after is None:
         return False
     return bool(operation.after.mode & ~operation.before.mode & stat.S_IRWXU)
+
+
+def _is_shut(operation: Operation) -> bool:
+    """Whether a directory is to go that its owner may not empty."""
+    before = operation.before
+    return operation.action is Action.RMDIR and before is not None and before.mode & stat.S_IRWXU != stat.S_IRWXU
 
 
 def _is_late(operation: Operation) -> bool:

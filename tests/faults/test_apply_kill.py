@@ -35,6 +35,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     for name in ("keep/a", "keep/b", "gone/x", "gone/inner/y", "tofile/z", "tofile/inner/w", "todir", "mode"):
         (project / name).write_text(f"old {name}")
     (project / "link").symlink_to("keep/a")
+    (project / "gone/inner").chmod(0o555)
     bench.start()
     head = bench.head
     (head / "keep/a").write_text("new a")

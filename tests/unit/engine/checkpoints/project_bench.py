@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +129,16 @@ class Bench:
             options = ApplyOptions(force, allow, leave_out)
             origin = Origin("e1", "c2")
             return self.applier(at).apply(self.project, found, new, self.baseline, options, origin)
+
+    def applying(self) -> Callable[[], ApplyReport]:
+        """An apply that has made all its directories."""
+        applier = self.applier()
+
+        def work() -> ApplyReport:
+            with self.compared() as (found, _, new):
+                return applier.apply(self.project, found, new, self.baseline)
+
+        return work
 
     def undo(self, *, force: bool = False) -> ApplyReport:
         applier = self.applier()
