@@ -39,6 +39,7 @@ from engine.journal.journal import Journal
 from engine.plan.model import Environment
 from engine.validation.service import ValidationService
 from sandbox.docker.api import DockerApi
+from sandbox.docker.doctor import examine
 from sandbox.docker.environment import EnvironmentBuilder
 from sandbox.docker.helper import HelperContainer, HelperMounter
 from sandbox.docker.image import RUNNER, ImageBuilder
@@ -47,6 +48,7 @@ from sandbox.docker.pool import PoolBounds
 from sandbox.docker.provider import DockerSandboxProvider
 from sandbox.docker.reaper import reap
 from sandbox.errors import SandboxUnavailableError
+from sandbox.host import Probe
 from sandbox.workspace.leases import Lease, dead_leases, is_live
 from sandbox.workspace.mounting import Mounter
 from sandbox.workspace.mounts import KernelMounter
@@ -119,6 +121,16 @@ async def open_application(home: Path | None = None, *, engine: bool) -> AsyncIt
         ground = await _lay_ground(config, stack, threads)
         await _put_in_order(ground, engine)
         yield await _put_together(config, ground, stack, engine)
+
+
+async def examine_machine(home: Path | None = None) -> list[Probe]:
+    """What this machine and its container engine offer and lack. Opens and changes nothing; a lack is no error."""
+    api = ImageApi()
+    images = ImageBuilder(api)
+    try:
+        return await examine(api, images, home or state_directory(os.environ))
+    finally:
+        images.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,13 +24,11 @@ DEFAULT_AGE: Final = timedelta(days=7)
 
 
 async def doctor(session: Session) -> Exit:
-    """`sandstone doctor`: exit 3 when something needed is missing; a state directory that cannot be opened is."""
+    """`sandstone doctor`: exit 3 when something needed is missing."""
+    from engine import app
+
     output = session.output
-    try:
-        async with session.open() as application:
-            probes = await application.doctor()
-    except KNOWN as error:
-        probes = [Probe("state directory", False, message_of(error), hint_of(error))]
+    probes = [*await app.examine_machine(session.arguments.home), await _state_probe(session)]
     ok = all(probe.ok for probe in probes)
     if session.arguments.json:
         shapes = [
@@ -38,10 +36,19 @@ async def doctor(session: Session) -> Exit:
         ]
         output.result_json({"ok": ok, "probes": shapes})
     else:
-        width = max((len(probe.name) for probe in probes), default=0)
+        width = max(len(probe.name) for probe in probes)
         for probe in probes:
             _show_probe(output, probe, width)
     return Exit.DONE if ok else Exit.UNFIT
+
+
+async def _state_probe(session: Session) -> Probe:
+    """Whether the state directory can be opened and what dead processes left there put in order."""
+    try:
+        async with session.open() as application:
+            return Probe("state", True, str(application.home))
+    except KNOWN as error:
+        return Probe("state", False, message_of(error), hint_of(error))
 
 
 def _show_probe(output: Output, probe: Probe, width: int) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,16 @@ class FakeImages:
         return BUILT
 
 
-def doctored(application: FakeApplication, *probes: Probe) -> FakeApplication:
-    async def doctor() -> list[Probe]:
+@pytest.fixture
+def examined(monkeypatch: pytest.MonkeyPatch) -> list[Probe]:
+    """What the machine is found to be."""
+    probes = [Probe("engine", True, "20.10")]
+
+    async def examine_machine(home: Path | None = None) -> list[Probe]:
         return list(probes)
 
-    application.doctor = doctor
-    return application
+    monkeypatch.setattr("engine.app.examine_machine", examine_machine)
+    return probes
 
 
 def collecting(application: FakeApplication, report: GarbageReport) -> list[dict[str, Any]]:
@@ -58,25 +63,28 @@ def collecting(application: FakeApplication, report: GarbageReport) -> list[dict
     return asked
 
 
-def test_a_healthy_machine_passes(make_application: Make, sandstone: Sandstone) -> None:
-    assert sandstone(doctored(make_application(), Probe("engine", True, "20.10", "")), "doctor") == 0
+@pytest.mark.usefixtures("examined")
+def test_a_healthy_machine_passes_without_a_container_engine_being_asked_for(
+    make_application: Make, sandstone: Sandstone
+) -> None:
+    application = make_application()
+    assert sandstone(application, "doctor") == 0
+    assert application.opened == [(None, False)]
 
 
 def test_a_failing_probe_ends_with_3_and_its_fix(
-    make_application: Make, sandstone: Sandstone, capsys: pytest.CaptureFixture[str]
+    make_application: Make, sandstone: Sandstone, examined: list[Probe], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    application = doctored(
-        make_application(),
-        Probe("engine", True, "20.10", ""),
-        Probe("disk space", False, "1 MiB\x1b[2J free", "make room"),
-    )
+    examined.append(Probe("disk space", False, "1 MiB\x1b[2J free", "make room"))
+    application = make_application()
     assert sandstone(application, "doctor") == 3
     assert (
         capsys.readouterr().out
-        == """\
+        == f"""\
 ok    engine      20.10
 FAIL  disk space  1 MiB\\x1b[2J free
                   fix: make room
+ok    state       {application.home}
 """
     )
     assert sandstone(application, "doctor", "--json") == 3
@@ -84,23 +92,15 @@ FAIL  disk space  1 MiB\\x1b[2J free
     assert (shown["ok"], shown["probes"][1]["fix"]) == (False, "make room")
 
 
-def test_a_state_directory_that_cannot_be_opened_is_a_finding(
-    make_application: Make, sandstone: Sandstone, capsys: pytest.CaptureFixture[str]
-) -> None:
-    application = make_application()
-
-    async def doctor() -> list[Probe]:
+@pytest.mark.usefixtures("examined")
+def test_a_state_directory_that_cannot_be_opened_is_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    @asynccontextmanager
+    async def broken(home: Path | None = None, *, engine: bool) -> AsyncIterator[FakeApplication]:
         raise MountError("/x", "not permitted")
+        yield
 
-    application.doctor = doctor
-    assert sandstone(application, "doctor") == 3
-    assert capsys.readouterr().out.startswith("FAIL  state directory  mount at /x: not permitted\n")
-
-
-def test_doctor_needs_no_container_engine(make_application: Make, sandstone: Sandstone) -> None:
-    application = doctored(make_application())
-    sandstone(application, "doctor")
-    assert application.opened == [(None, False)]
+    assert main(["doctor"], opener=broken) == 3
+    assert "FAIL  state   mount at /x: not permitted\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
