@@ -38,7 +38,7 @@ PREFERRED_API: Final = (1, 41)
 QUICK: Final = timedelta(seconds=10)
 """Limit of calls that look or stop."""
 
-SLOW: Final = timedelta(seconds=60)
+SLOW: Final = timedelta(seconds=30)
 """Limit of calls that create, start or remove."""
 
 _QUEUE_SLACK: Final = timedelta(seconds=5)

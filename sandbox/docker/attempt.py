@@ -54,6 +54,7 @@ class Attempt:
         self._counters = CgroupCounters()
         self._clock = RunClock(request.timeout, lambda: self.stop(Verdict.TIMEOUT))
         self._saw_full_volume = False
+        self._line_cut = False
 
     def stop(self, reason: Verdict) -> None:
         """Kill everything now; `run` will return with verdict `reason` unless a limit was hit before."""
@@ -105,8 +106,12 @@ class Attempt:
             self._container.stream.ended.set()
 
     async def _watch_stream(self) -> None:
-        """A stream that ends before its container does is a lost container: nobody could see what it does."""
+        """A stream that ends before its container does is a lost container: nobody could see what it does.
+
+        The gate, whose line has been cut, ends by itself; when it does not, it is killed.
+        """
         await self._container.stream.ended.wait()
+        self._line_cut = not self._container.init.dead.is_set()
         if not await self._container.init.wait_dead(timedelta(seconds=_DRAIN_LIMIT)):
             self.stop(Verdict.SANDBOX_UNAVAILABLE)
 
@@ -123,7 +128,7 @@ class Attempt:
         output = trailer.feed(chunk)
         if output:
             self._keep(stream, output)
-        if trailer.exit_code is not None and all(one.exit_code is not None for one in self._filters.values()):
+        if trailer.exit_code is not None and self._all_trailers:
             self._end()
 
     def _keep(self, stream: Stream, output: bytes) -> None:
@@ -201,14 +206,16 @@ class Attempt:
         gate = await self._container.init.exit_status()
         gone = ""
         oom_kills = self._counters.oom_kills or 0
-        if self._trailer_code is None and self._stopped_for is None:
+        contradiction = self._trailer_code is None and self._all_trailers
+        if self._trailer_code is None and self._stopped_for is None and not contradiction:
             gate, gone, oom_killed = await self._ask_engine(gate)
             oom_kills = oom_kills or int(oom_killed)
-        if self._stopped_for is Verdict.SANDBOX_UNAVAILABLE:
-            gone = "the connection to it broke"
+        if self._line_cut:
+            gone = gone or "the connection to it broke"
         return Facts(
             stopped_for=self._stopped_for,
             trailer_code=self._trailer_code,
+            contradiction=contradiction,
             gate=gate,
             oom_kills=oom_kills,
             pids_limit_hits=self._counters.pids_limit_hits or 0,
@@ -229,6 +236,10 @@ class Attempt:
             code = int(state.get("ExitCode") or 0)
             gate = GateExit(signal=code - 128) if code > 128 else GateExit(code=code)
         return gate, str(state.get("Error") or ""), bool(state.get("OOMKilled"))
+
+    @property
+    def _all_trailers(self) -> bool:
+        return all(trailer.exit_code is not None for trailer in self._filters.values())
 
     @property
     def _trailer_code(self) -> int | None:

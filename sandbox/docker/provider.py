@@ -12,19 +12,18 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from sandbox.docker.api import DockerApi
 from sandbox.docker.attempt import Attempt
 from sandbox.docker.container import Container, start_container
-from sandbox.docker.policy import ContainerPolicy, ImageFacts
+from sandbox.docker.knowledge import EngineKnowledge
+from sandbox.docker.policy import ContainerPolicy
 from sandbox.docker.pool import PoolBounds, SandboxPool
 from sandbox.docker.reaper import LeaseCheck, reap
 from sandbox.docker.removal import Removals, remove_slot
 from sandbox.errors import (
-    ImageRefusedError,
     LayerKindError,
     MountError,
     SandboxUnavailableError,
@@ -40,7 +39,6 @@ _LOG: Final = logging.getLogger(__name__)
 _LATE_RUNTIMES: Final = frozenset({"runc", "crun"})
 _UNMOUNT_TRIES: Final = 10
 _UNMOUNT_PAUSE: Final = 0.002
-_GO_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 _FULL_BYTES: Final = 128 * 1024
 _FULL_INODES: Final = 2
@@ -50,26 +48,6 @@ _FULL_INODES: Final = 2
 def volume_is_full(usage: Usage, limit: DiskLimit) -> bool:
     """True when a volume has practically nothing left to give."""
     return limit.bytes - usage.bytes < _FULL_BYTES or limit.inodes - usage.inodes < _FULL_INODES
-
-
-@dataclass(frozen=True, slots=True)
-class _Host:
-    """What the engine says of itself and its machine."""
-
-    cgroup_version: int
-    cpus: int
-    architecture: str
-    runtimes: frozenset[str]
-
-    @classmethod
-    def of(cls, info: dict[str, Any]) -> _Host:
-        architecture = str(info.get("Architecture", ""))
-        return cls(
-            cgroup_version=int(info.get("CgroupVersion") or 1),
-            cpus=int(info.get("NCPU") or 1),
-            architecture=_GO_ARCHITECTURES.get(architecture, architecture),
-            runtimes=frozenset(info.get("Runtimes") or ()),
-        )
 
 
 class DockerSandbox:
@@ -170,12 +148,10 @@ class DockerSandboxProvider:
         self._slots = slots
         self._is_live = is_live
         self._numbers = itertools.count(1)
-        self._images: dict[str, ImageFacts] = {}
+        self._knowledge = EngineKnowledge(api)
         self._sandboxes: set[DockerSandbox] = set()
         self._removals = Removals()
         self._pool = SandboxPool(self._start_waiting, self._dispose, bounds or PoolBounds())
-        self._host: _Host | None = None
-        self._host_lock = asyncio.Lock()
         self._closed = asyncio.Event()
 
     @property
@@ -188,7 +164,7 @@ class DockerSandboxProvider:
 
         Optional before `claim`. Raises SandboxUnavailableError: the engine does not answer.
         """
-        await self._engine_host()
+        await self._knowledge.host()
         return await reap(self._api, self._store_id, self._slots, self._is_live)
 
     async def claim(self, spec: SandboxSpec, layer: LayerKey) -> DockerSandbox:
@@ -255,10 +231,10 @@ class DockerSandboxProvider:
             raise
 
     async def _start(self, spec: SandboxSpec, workspace: Path, *, late_mounts: bool) -> Container:
-        host = await self._engine_host()
+        host = await self._knowledge.host()
         if spec.runtime not in host.runtimes:
             raise SpecRefusedError("runtime", f"the engine has no runtime {spec.runtime!r}")
-        image = await self._image(spec.image_id, host)
+        image = await self._knowledge.image(spec.image_id)
         policy = ContainerPolicy(self._store_id, self._lease, host.cgroup_version, host.cpus)
         name = f"sandstone-{self._lease}-{next(self._numbers)}"
         return await start_container(self._api, policy, spec, image, name, workspace, late_mounts=late_mounts)
@@ -273,26 +249,6 @@ class DockerSandboxProvider:
         if row.kind is LayerKind.COMMITTED:
             raise LayerKindError(layer, "is committed; a sandbox needs an active layer or a view")
         return row.volume
-
-    # -- what is known of the engine -------------------------------------------------------------
-
-    async def _engine_host(self) -> _Host:
-        async with self._host_lock:
-            if self._host is None:
-                self._host = _Host.of(await self._api.info())
-            return self._host
-
-    async def _image(self, image_id: str, host: _Host) -> ImageFacts:
-        facts = self._images.get(image_id)
-        if facts is None:
-            found = await self._api.image_inspect(image_id)
-            built_for = str(found.get("Architecture") or host.architecture)
-            if built_for != host.architecture:
-                raise ImageRefusedError(image_id, f"it is for {built_for}, this host is {host.architecture}")
-            config = found.get("Config") or {}
-            facts = ImageFacts(image_id, tuple(config.get("Env") or ()), tuple(sorted(config.get("Volumes") or ())))
-            self._images[image_id] = facts
-        return facts
 
     # -- the end of containers -------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ Telling the sandbox's failure from the command's is decided here and nowhere els
 3. the time was up: `timeout`;
 4. the container ended before its command, and not by our hand: `sandbox_unavailable` when the kernel or the
    engine says that something outside did it, else `killed`: the step broke the gate;
-5. the gate's trailer and the kernel disagree about the exit code: `killed`, because one of them was forged;
+5. the gate's two trailers, or they and the kernel, disagree about the exit code: `killed`, because the step forged one;
 6. none: the command ended by itself, and its exit code counts.
 
 The exit code is the command's own when the trailer told it and the kernel does not say otherwise.
@@ -35,13 +35,15 @@ class Facts:
 
     stopped_for: why the controller killed the container (`sandbox_unavailable`: it could no longer see what
     happened in it), None when it did not.
-    trailer_code: what the gate's trailer said; None when it did not come on both streams.
+    trailer_code: what the gate's trailers said; None unless both came and say the same. contradiction: both came
+    and differ.
     gate: how PID 1 ended; None when nobody can tell.
     gone: the engine no longer knows the container, or does not answer; says which.
     """
 
     stopped_for: Verdict | None = None
     trailer_code: int | None = None
+    contradiction: bool = False
     gate: GateExit | None = None
     oom_kills: int = 0
     pids_limit_hits: int = 0
@@ -84,7 +86,7 @@ def judge(facts: Facts) -> Judgement:
         return Judgement(exit_code, Verdict.PIDS_LIMIT, detail)
     if facts.stopped_for is Verdict.TIMEOUT:
         return _stopped(Verdict.TIMEOUT)
-    if facts.stopped_for is Verdict.SANDBOX_UNAVAILABLE or facts.trailer_code is None:
+    if not facts.contradiction and (facts.stopped_for is Verdict.SANDBOX_UNAVAILABLE or facts.trailer_code is None):
         return _lost(facts)
     if exit_code is None:
         return Judgement(None, Verdict.KILLED, "the sandbox's first process did not end as it said it would")

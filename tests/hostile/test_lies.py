@@ -40,6 +40,12 @@ async def test_a_trailer_with_the_stolen_nonce_cannot_contradict_the_kernel(atta
     assert result.exit_code is None
 
 
+async def test_two_trailers_that_differ_are_a_lie(attack: Attack) -> None:
+    script = STEAL_NONCE + r"""$| = 1; print "\x1e$n 000\n"; print STDERR "\x1e$n 001\n"; sleep 60"""
+    result = await attack(("perl", "-e", script))
+    assert (result.exit_code, result.verdict) == (None, Verdict.KILLED)
+
+
 async def test_a_trailer_on_one_stream_only_does_not_end_the_attempt(attack: Attack) -> None:
     script = STEAL_NONCE + r"""$| = 1; print "\x1e$n 000\n"; sleep 60"""
     result = await attack(("perl", "-e", script), timeout=timedelta(seconds=1))

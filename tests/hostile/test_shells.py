@@ -143,7 +143,9 @@ async def test_the_watchdog_ends_the_step_when_its_line_is_cut(world: DockerWorl
     await started.wait()
     sandbox.container.stream.close()
     assert await sandbox.container.init.wait_dead(timedelta(seconds=0.9))
-    assert (await attempt).verdict is not None
+    result = await attempt
+    assert (result.exit_code, result.verdict) == (None, Verdict.SANDBOX_UNAVAILABLE)
+    assert result.stdout.text() == b"on\n"
 
 
 async def test_a_waiting_gate_ends_when_its_line_is_cut(world: DockerWorld, spec: SandboxSpec) -> None:

@@ -35,6 +35,7 @@ TABLE: list[tuple[str, Facts, int | None, Verdict | None]] = [
     ("gate broken by the step", Facts(gate=SIGSEGV), None, V.KILLED),
     ("gate talked into ending", Facts(gate=ZERO), None, V.KILLED),
     ("forged trailer", Facts(trailer_code=0, gate=NINE), None, V.KILLED),
+    ("two trailers", Facts(contradiction=True, gate=SIGKILLED), None, V.KILLED),
     ("trailer, then the gate was killed", Facts(trailer_code=0, gate=SIGKILLED), None, V.KILLED),
 ]
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.docker.pool import Decision, Idle, PoolBounds, decide, wishes
+from sandbox.docker.supply import Decision, Idle, PoolBounds, decide, wishes
 from sandbox.spec import GIB, ContainerLimits, SandboxSpec
 
 
