@@ -443,5 +443,5 @@ def _summary(outcome: AttemptOutcome) -> dict[str, Any]:
     summary = {name: columns[name] for name in ("exit_code", "verdict", "detail", "duration_ms", "overhead_ms")}
     summary["findings"] = len(outcome.findings)
     if outcome.tests is not None:
-        summary["tests"] = {k: v for k, v in outcome.tests.items() if isinstance(v, int)}
+        summary["tests"] = {name: outcome.tests.get(name) for name in ("tests", "failures", "errors", "skipped")}
     return summary

@@ -1,7 +1,7 @@
 """The few operations that need CAP_SYS_ADMIN, as an interface.
 
 As root they are done in-process (`KernelMounter`), for a user of the `docker` group by one long-lived
-helper container that runs the same stdlib-only file (`sandbox/workspace/privileged.py`). Requests carry
+helper container that runs the same stdlib-only files (`sandbox/workspace/mount_service.py`). Requests carry
 only paths of the store and the base, numbers and layer ids: never plan text or bytes from a sandbox.
 """
 
@@ -17,11 +17,13 @@ class Mounter(Protocol):
 
     def share(self, directory: Path) -> None:
         """Make `directory` a shared mount point (bind onto itself), so that later mounts below it reach
-        containers started over a directory in it. Idempotent."""
+        containers started over a directory in it. Idempotent; one caller at a time."""
         ...
 
     def attach_image(self, image: Path, target: Path) -> None:
-        """Mount the ext4 image file at `target` through a loop device, nosuid,nodev,noatime. Idempotent."""
+        """Mount the ext4 image file at `target` through a loop device, nosuid,nodev,noatime. Idempotent.
+
+        One loop device an image, however often it is attached; one caller at a time for an image."""
         ...
 
     def mount_overlay(
@@ -36,6 +38,8 @@ class Mounter(Protocol):
 
         swap_uid: (owner uid, owner gid, sandbox id): show what `owner` owns on disk as owned by the sandbox
         id and the reverse, in all layers, by idmapped mounts. None: no mapping. Up to 400 lowers.
+        `upper` and `work` are on one mount. A writable overlay is volatile: fsync inside does nothing, unmounting
+        writes nothing back; who wants `upper` durable syncs the file system it is on.
         """
         ...
 
@@ -53,6 +57,10 @@ class Mounter(Protocol):
 
     def set_opaque(self, upper: Path, directories: Sequence[bytes]) -> None:
         """Mark these directories of `upper` opaque."""
+        ...
+
+    def discard(self, directory: Path) -> None:
+        """Delete `directory` with all in it, also what belongs to other users. Nothing may be mounted in it."""
         ...
 
     def trim(self, mounted_image: Path) -> None:

@@ -46,9 +46,9 @@ from sandbox.workspace.manifest import EntryKind, Manifest, merge
 from sandbox.workspace.measure import first_fault, usage_of
 from sandbox.workspace.mounting import Mounter
 from sandbox.workspace.register import Placed, Register, Volume
-from sandbox.workspace.segments import Part, Segment, Stack, build, grown
+from sandbox.workspace.segments_v1 import Part, Segment, Stack, build, grown
 from sandbox.workspace.tree import DEFAULT_LIMITS, TreeLimits, rmtree, scan
-from sandbox.workspace.volumes import ImageVolumes
+from sandbox.workspace.volumes_v1 import ImageVolumes
 
 _MANIFESTS_KEPT: Final = 64
 _STACKS_KEPT: Final = 4096
@@ -459,6 +459,8 @@ class OverlayLayerStore:
     def merged_manifest(self, name: LayerName | None, down_to: LayerName | None = None) -> Manifest:
         with self._lock:
             if name is None:
+                if down_to is not None:
+                    raise LayerKindError(down_to, "is not below the base")
                 return Manifest()
             if down_to is None:
                 return self._merged(name)
@@ -617,9 +619,14 @@ class OverlayLayerStore:
         return self._volumes.path(placed.layer.volume) / "l" / placed.place
 
     def _delete(self, directory: Path, name: str) -> None:
-        if os.path.lexists(directory / name):
-            with opened(directory) as fd:
-                rmtree(fd, os.fsencode(name))
+        if not os.path.lexists(directory / name):
+            return
+        if os.geteuid() != 0:
+            # overlayfs leaves what belongs to root.
+            self._mounter.discard(directory / name)
+            return
+        with opened(directory) as fd:
+            rmtree(fd, os.fsencode(name))
 
 
 def _share(root: Path, mounter: Mounter) -> int:

@@ -1,8 +1,8 @@
-"""The kernel work that needs CAP_SYS_ADMIN: overlays, loop images, idmapped layers, propagation.
+"""Overlays with idmapped layers, and what else of a layer only root may do.
 
-Standard library only and no import of ours, because the same file runs in two places: in the controller when it
-is root, and in the mount helper's container for a user of the `docker` group (`main`, one JSON request a line).
-Every mount is read back from /proc/self/mountinfo: mount(2) has been seen to cut long option strings silently.
+Runs in two places: in the controller when it is root, and in the mount helper's container for a user of the
+`docker` group (`mount_service`). Standard library only and no import of ours but `kernel`.
+Every overlay is read back from /proc/self/mountinfo: mount(2) has been seen to cut long option strings silently.
 Errors are OSError with the kernel's errno and a message that names the call.
 """
 
@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
-import json
 import os
 import stat
-import struct
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-# -- system calls that libc has no wrapper for; the numbers are the same on x86-64 and arm64 ------------------
+from sandbox.workspace import kernel
+from sandbox.workspace.kernel import libc, syscall
 
 _OPEN_TREE: Final = 428
 _MOVE_MOUNT: Final = 429
@@ -30,58 +27,25 @@ _MOUNT_SETATTR: Final = 442
 
 _AT_FDCWD: Final = -100
 _AT_EMPTY_PATH: Final = 0x1000
-_AT_RECURSIVE: Final = 0x8000
+_AT_SYMLINK_NOFOLLOW: Final = 0x100
 _OPEN_TREE_CLONE: Final = 1
-_CLOEXEC: Final = 0o2000000
 _MOVE_MOUNT_F_EMPTY_PATH: Final = 4
-_FSCONFIG_SET_FLAG: Final = 0
-_FSCONFIG_SET_STRING: Final = 1
-_FSCONFIG_CMD_CREATE: Final = 6
+_RESOLVE_NO_SYMLINKS: Final = 4
+_RESOLVE_BENEATH: Final = 8
+_SET_FLAG: Final = 0
+_SET_STRING: Final = 1
+_CMD_CREATE: Final = 6
 _MOUNT_ATTR_RDONLY: Final = 1
 _MOUNT_ATTR_NOSUID: Final = 2
 _MOUNT_ATTR_NODEV: Final = 4
-_MOUNT_ATTR_NOATIME: Final = 0x10
 _MOUNT_ATTR_IDMAP: Final = 0x00100000
-
-_MS_RDONLY: Final = 1
-_MS_NOSUID: Final = 2
-_MS_NODEV: Final = 4
-_MS_REMOUNT: Final = 32
-_MS_NOATIME: Final = 1024
-_MS_BIND: Final = 4096
-_MS_REC: Final = 16384
-_MS_SHARED: Final = 1 << 20
-_MNT_DETACH: Final = 2
-_UMOUNT_NOFOLLOW: Final = 8
-
 _CLONE_NEWUSER: Final = 0x10000000
 _MAX_ID: Final = 0xFFFFFFFF
 
-_LOOP_SET_FD: Final = 0x4C00
-_LOOP_SET_STATUS64: Final = 0x4C04
-_LOOP_CLR_FD: Final = 0x4C01
-_LOOP_CONFIGURE: Final = 0x4C0A
-_LOOP_CTL_GET_FREE: Final = 0x4C82
-_LO_FLAGS_AUTOCLEAR: Final = 4
-_FITRIM: Final = 0xC0185879
-
+_OVERLAY_OPTIONS: Final = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"), ("xino", "auto"))
 _OPAQUE: Final = "trusted.overlay.opaque"
 _PAGE_OPTIONS: Final = 4000
 """Longest option string given to mount(2), which copies one page."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
-
-
-def _check(result: int, call: str, path: str = "") -> int:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{call}: {os.strerror(code)}", path or None)
-    return result
-
-
-def _syscall(number: int, name: str, *arguments: Any) -> int:
-    return _check(int(_libc.syscall(number, *arguments)), name)
 
 
 class _MountAttr(ctypes.Structure):
@@ -91,6 +55,10 @@ class _MountAttr(ctypes.Structure):
         ("propagation", ctypes.c_uint64),
         ("userns_fd", ctypes.c_uint64),
     )
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
 # -- user namespaces as id maps --------------------------------------------------------------------------------
@@ -123,10 +91,10 @@ def _new_namespace(uid_map: str, gid_map: str) -> int:
     done_read, done_write = os.pipe()
     child = os.fork()
     if child == 0:
-        # Only async-signal-safe work here: other threads' locks may be held.
+        # Only system calls here: other threads' locks may be held.
         os.close(ready_read)
         os.close(done_write)
-        result = _libc.unshare(_CLONE_NEWUSER)
+        result = libc.unshare(_CLONE_NEWUSER)
         os.write(ready_write, b"\0" if result == 0 else bytes([ctypes.get_errno() & 0xFF or 1]))
         os.read(done_read, 1)
         os._exit(0)
@@ -150,157 +118,7 @@ def _new_namespace(uid_map: str, gid_map: str) -> int:
         os.waitpid(child, 0)
 
 
-# -- reading mounts back -----------------------------------------------------------------------------------------
-
-
-def _unescape(field: str) -> str:
-    """Undo the kernel's octal escapes."""
-    if "\\" not in field:
-        return field
-    raw, out, index = os.fsencode(field), bytearray(), 0
-    while index < len(raw):
-        if raw[index] == 0x5C and raw[index + 1 : index + 4].isdigit():
-            out.append(int(raw[index + 1 : index + 4], 8))
-            index += 4
-        else:
-            out.append(raw[index])
-            index += 1
-    return os.fsdecode(bytes(out))
-
-
-def mounts() -> list[dict[str, str]]:
-    """All mounts of this namespace in mount order: target, root, optional, type, source, super."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        lines = file.read().splitlines()
-    found = []
-    for line in lines:
-        left, _, right = line.partition(" - ")
-        fields, rest = left.split(" "), right.split(" ")
-        found.append(
-            {
-                "id": fields[0],
-                "root": _unescape(fields[3]),
-                "target": _unescape(fields[4]),
-                "options": fields[5],
-                "optional": " ".join(fields[6:]),
-                "type": rest[0],
-                "source": _unescape(rest[1]),
-                "super": rest[2] if len(rest) > 2 else "",
-            }
-        )
-    return found
-
-
-def mount_at(target: str) -> dict[str, str] | None:
-    """The topmost mount at exactly `target`."""
-    real = os.path.realpath(target)
-    found = None
-    for mount in mounts():
-        if mount["target"] == real:
-            found = mount
-    return found
-
-
-# -- operations --------------------------------------------------------------------------------------------------
-
-
-def share(directory: str) -> None:
-    """Bind the directory onto itself and make it shared, once."""
-    mount = mount_at(directory)
-    if mount is None:
-        _mount(directory, directory, None, _MS_BIND, None)
-        mount = mount_at(directory)
-    if mount is None or "shared:" not in mount["optional"]:
-        _mount(None, directory, None, _MS_SHARED, None)
-
-
-def _mount(source: str | None, target: str, kind: str | None, flags: int, data: bytes | None) -> None:
-    _check(
-        _libc.mount(
-            os.fsencode(source) if source else None,
-            os.fsencode(target),
-            kind.encode() if kind else None,
-            ctypes.c_ulong(flags),
-            data,
-        ),
-        "mount",
-        target,
-    )
-
-
-def bind(source: str, target: str) -> None:
-    """Bind-mount a directory, nosuid and nodev."""
-    _mount(source, target, None, _MS_BIND, None)
-    _mount(None, target, None, _MS_BIND | _MS_REMOUNT | _MS_NOSUID | _MS_NODEV, None)
-
-
-def unmount(target: str) -> bool:
-    """Unmount the topmost mount at `target`; False when there is none. EBUSY when it is in use."""
-    try:
-        _check(_libc.umount2(os.fsencode(target), _UMOUNT_NOFOLLOW), "umount", target)
-    except OSError as error:
-        if error.errno in (errno.EINVAL, errno.ENOENT):
-            return False
-        raise
-    return True
-
-
-def attach_image(image: str, target: str) -> None:
-    """Mount the ext4 image at `target` through a loop device that goes with the mount. Idempotent."""
-    if mount_at(target) is not None:
-        return
-    image_fd = os.open(image, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        if not stat.S_ISREG(os.fstat(image_fd).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", image)
-        loop_fd, device = _free_loop(image_fd, image)
-        try:
-            flags = _MS_NOSUID | _MS_NODEV | _MS_NOATIME
-            _mount(device, target, "ext4", flags, b"errors=remount-ro")
-        finally:
-            # With autoclear the device is freed when the mount goes, or now when there is none.
-            os.close(loop_fd)
-    finally:
-        os.close(image_fd)
-
-
-def _free_loop(image_fd: int, image: str) -> tuple[int, str]:
-    for _ in range(64):
-        control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
-        try:
-            number = fcntl.ioctl(control, _LOOP_CTL_GET_FREE)
-        finally:
-            os.close(control)
-        device = f"/dev/loop{number}"
-        if not os.path.exists(device):
-            # A container's /dev may be a copy made before the kernel added the device.
-            os.mknod(device, stat.S_IFBLK | 0o600, os.makedev(7, number))
-        loop_fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            _configure_loop(loop_fd, image_fd, image)
-        except OSError as error:
-            os.close(loop_fd)
-            if error.errno != errno.EBUSY:
-                raise
-        else:
-            return loop_fd, device
-    raise OSError(errno.EBUSY, "no free loop device", image)
-
-
-def _configure_loop(loop_fd: int, image_fd: int, image: str) -> None:
-    # struct loop_info64: device inode rdevice offset sizelimit number encrypt_type key_size flags name crypt key init
-    name = os.fsencode(image)[-63:]
-    info = struct.pack(
-        "=QQQQQIIII64s64s32sQQ", 0, 0, 0, 0, 0, 0, 0, 0, _LO_FLAGS_AUTOCLEAR, name, b"", b"", 0, 0
-    )
-    config = struct.pack("=II", image_fd, 4096) + info + bytes(64)
-    try:
-        fcntl.ioctl(loop_fd, _LOOP_CONFIGURE, config)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTTY):
-            raise
-        fcntl.ioctl(loop_fd, _LOOP_SET_FD, image_fd)
-        fcntl.ioctl(loop_fd, _LOOP_SET_STATUS64, info)
+# -- overlays ----------------------------------------------------------------------------------------------------
 
 
 def mount_overlay(
@@ -310,94 +128,169 @@ def mount_overlay(
     target: str,
     swap: tuple[int, int, int] | None,
 ) -> None:
-    """Mount an overlay, nosuid and nodev; read-only without `upper`. See `mounting.Mounter`."""
+    """Mount an overlay of `lowers` (top first), nosuid and nodev; read-only without `upper`.
+
+    A writable one is mounted `volatile`: nothing in it is durable, fsync inside costs nothing, and unmounting
+    does not flush. Whoever seals the layer syncs the file system it is on. `upper` and `work` must be in one
+    directory tree that no other mount cuts.
+    """
     namespace = swap_namespace(*swap) if swap is not None else None
+    paths = [*lowers, *([upper, work] if upper is not None and work is not None else ())]
     opened: list[int] = []
     try:
-        lower_fds = [_layer_fd(path, namespace, opened) for path in lowers]
-        top: tuple[int, str, str] | None = None
-        if upper is not None and work is not None:
-            above = os.path.dirname(upper)
-            if os.path.dirname(work) != above:
-                raise OSError(errno.EINVAL, "upper and work must be in one directory", upper)
-            # Both must be on one mount, so their common directory is what is mapped.
-            top = (_layer_fd(above, namespace, opened), os.path.basename(upper), os.path.basename(work))
-        _create_overlay(lower_fds, top, target)
+        if work is not None:
+            _forgive(work)
+        fds = _layer_fds(paths, namespace, opened)
+        names = [f"/proc/self/fd/{fd}" for fd in fds]
+        top = (names[-2], names[-1]) if upper is not None else None
+        mount_id = _create_overlay(names[: len(lowers)], top, target)
     finally:
         for fd in opened:
             os.close(fd)
-    _read_back(target, len(lowers), upper is not None)
+    _read_back(mount_id, target, len(lowers), upper is not None)
 
 
-def _layer_fd(path: str, namespace: int | None, opened: list[int]) -> int:
-    """A descriptor on the directory; with a namespace, on a detached, idmapped clone of its mount."""
+def _forgive(work: str) -> None:
+    """Take away the mark that an earlier volatile mount left and that would make the kernel refuse this one.
+
+    Right, because it guards against power cuts, and after one no unsealed layer is ever mounted again.
+    """
+    for remove, name in ((os.unlink, "volatile"), (os.rmdir, "")):
+        try:
+            remove(os.path.join(work, "work", "incompat", name))
+        except FileNotFoundError:
+            return
+
+
+def _layer_fds(paths: Sequence[str], namespace: int | None, opened: list[int]) -> list[int]:
+    """A descriptor on each directory; with a namespace, on the directory in an idmapped clone of its mount.
+
+    One clone serves all paths of one mount: clones are what a mount of many layers spends its time on.
+    `opened` gets every descriptor that the caller has to close.
+    """
     if namespace is None:
-        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        opened.extend(os.open(path, kernel.PLACE) for path in paths)
+        return list(opened)
+    identities = [(status.st_dev, status.st_ino) for status in (os.stat(p, follow_symlinks=False) for p in paths)]
+    # By mount and not by device: one file system may be mounted in several places, with others between them.
+    mount_ids = [_mount_of(path) for path in paths]
+    clones: dict[str, tuple[int, str]] = {}
+    for mount_id in dict.fromkeys(mount_ids):
+        around = os.path.commonpath([path for path, of in zip(paths, mount_ids, strict=True) if of == mount_id])
+        clones[mount_id] = (_idmapped_clone(around, namespace), around)
+        opened.append(clones[mount_id][0])
+    found = []
+    for path, identity, mount_id in zip(paths, identities, mount_ids, strict=True):
+        clone, around = clones[mount_id]
+        fd = _open_inside(clone, os.path.relpath(path, around))
         opened.append(fd)
-        return fd
-    fd = _syscall(_OPEN_TREE, "open_tree", _AT_FDCWD, os.fsencode(path), _OPEN_TREE_CLONE | _CLOEXEC | 0x100)
-    opened.append(fd)
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) != identity:
+            raise OSError(errno.EXDEV, "another mount lies between this directory and the others", path)
+        found.append(fd)
+    return found
+
+
+def _mount_of(path: str) -> str:
+    """The id of the mount that the directory is on."""
+    fd = os.open(path, kernel.PLACE)
+    try:
+        return _mount_id(fd)
+    finally:
+        os.close(fd)
+
+
+def _open_inside(clone: int, path: str) -> int:
+    how = _OpenHow(kernel.PLACE, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH)
+    return syscall(kernel.OPENAT2, "openat2", clone, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
+
+
+def _idmapped_clone(path: str, namespace: int) -> int:
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_SYMLINK_NOFOLLOW
+    fd = syscall(_OPEN_TREE, "open_tree", _AT_FDCWD, os.fsencode(path), flags)
     attributes = _MountAttr(_MOUNT_ATTR_IDMAP, 0, 0, namespace)
     size = ctypes.sizeof(attributes)
-    _syscall(_MOUNT_SETATTR, "mount_setattr", fd, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size)
+    try:
+        syscall(_MOUNT_SETATTR, "mount_setattr", fd, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size)
+    except OSError as error:
+        os.close(fd)
+        raise OSError(error.errno, f"{error.strerror} (the file system cannot map owners)", path) from error
     return fd
 
 
-_OPTIONS: Final = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"), ("xino", "off"))
+def _create_overlay(lowers: Sequence[str], top: tuple[str, str] | None, target: str) -> str:
+    """Mount it; the mount's id, "" when the kernel is too old to tell."""
+    context = syscall(_FSOPEN, "fsopen", b"overlay", 1)
 
+    def configure(command: int, key: str, value: str | None) -> None:
+        raw = value.encode() if value is not None else None
+        syscall(_FSCONFIG, f"fsconfig({key})", context, command, key.encode() or None, raw, 0)
 
-def _create_overlay(lowers: Sequence[int], top: tuple[int, str, str] | None, target: str) -> None:
-    def configure(command: int, key: str | None, value: str | None) -> None:
-        _syscall(
-            _FSCONFIG,
-            f"fsconfig({key})",
-            context,
-            command,
-            key.encode() if key else None,
-            value.encode() if value is not None else None,
-            0,
-        )
-
-    context = _syscall(_FSOPEN, "fsopen", b"overlay", 1)
     try:
-        configure(_FSCONFIG_SET_STRING, "source", "sandstone")
-        for fd in lowers:
-            configure(_FSCONFIG_SET_STRING, "lowerdir+", f"/proc/self/fd/{fd}")
+        try:
+            for lower in lowers:
+                configure(_SET_STRING, "lowerdir+", lower)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return _mount_old_way(lowers, top, target)  # Linux before 6.8
         if top is not None:
-            configure(_FSCONFIG_SET_STRING, "upperdir", f"/proc/self/fd/{top[0]}/{top[1]}")
-            configure(_FSCONFIG_SET_STRING, "workdir", f"/proc/self/fd/{top[0]}/{top[2]}")
-        for key, value in _OPTIONS:
-            configure(_FSCONFIG_SET_STRING, key, value)
-        configure(_FSCONFIG_CMD_CREATE, None, None)
+            configure(_SET_STRING, "upperdir", top[0])
+            configure(_SET_STRING, "workdir", top[1])
+            configure(_SET_FLAG, "volatile", None)
+        for key, value in (("source", "sandstone"), *_OVERLAY_OPTIONS):
+            configure(_SET_STRING, key, value)
+        configure(_CMD_CREATE, "", None)
         attributes = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV | (0 if top else _MOUNT_ATTR_RDONLY)
-        mount_fd = _syscall(_FSMOUNT, "fsmount", context, 1, attributes)
+        mount_fd = syscall(_FSMOUNT, "fsmount", context, 1, attributes)
     finally:
         os.close(context)
     try:
-        _syscall(
-            _MOVE_MOUNT, "move_mount", mount_fd, b"", _AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH
-        )
+        flags = _MOVE_MOUNT_F_EMPTY_PATH
+        syscall(_MOVE_MOUNT, "move_mount", mount_fd, b"", _AT_FDCWD, os.fsencode(target), flags)
+        return _mount_id(mount_fd)
     finally:
         os.close(mount_fd)
 
 
-def _read_back(target: str, lowers: int, writable: bool) -> None:
-    mount = mount_at(target)
-    options = mount["super"].split(",") if mount else []
+def _mount_id(fd: int) -> str:
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as info:
+        return next((line.split()[1] for line in info if line.startswith("mnt_id:")), "")
+
+
+def _mount_old_way(lowers: Sequence[str], top: tuple[str, str] | None, target: str) -> str:
+    options = [f"lowerdir={':'.join(lowers)}", *(f"{key}={value}" for key, value in _OVERLAY_OPTIONS)]
+    if top is not None:
+        options += [f"upperdir={top[0]}", f"workdir={top[1]}", "volatile"]
+    data = ",".join(options).encode()
+    if len(data) > _PAGE_OPTIONS:
+        raise OSError(errno.E2BIG, f"{len(lowers)} layers are more than mount(2) takes on this kernel", target)
+    flags = kernel.MS_NOSUID | kernel.MS_NODEV | (0 if top else kernel.MS_RDONLY)
+    kernel.mount("sandstone", target, "overlay", flags, data)
+    return ""
+
+
+def _read_back(mount_id: str, target: str, lowers: int, writable: bool) -> None:
+    """Compare what is mounted with what was asked; what differs is unmounted again."""
+    mounted = kernel.mount_of_id(mount_id) if mount_id else kernel.mount_at(target)
+    options = mounted.options.split(",") if mounted is not None else []
     seen = sum(option.startswith("lowerdir+=") for option in options)
     if seen == 0:
-        seen = sum(len(o[len("lowerdir=") :].split(":")) for o in options if o.startswith("lowerdir="))
+        seen = sum(len(o.removeprefix("lowerdir=").split(":")) for o in options if o.startswith("lowerdir="))
     has_upper = any(option.startswith("upperdir=") for option in options)
-    if mount is None or mount["type"] != "overlay" or seen != lowers or has_upper != writable:
-        unmount(target)
+    if mounted is None or mounted.type != "overlay" or seen != lowers or has_upper != writable:
+        kernel.unmount(target)
         raise OSError(errno.EIO, f"the kernel mounted {seen} of {lowers} layers (upper: {has_upper})", target)
+
+
+# -- opaque directories, and what only root may delete -------------------------------------------------------------
 
 
 def opaque_directories(upper: str) -> list[bytes]:
     """Directories below `upper` that overlayfs marked opaque; links are never followed."""
     found: list[bytes] = []
     pending = [b""]
-    root = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    root = os.open(upper, kernel.DIRECTORY)
     try:
         while pending:
             path = pending.pop()
@@ -417,7 +310,7 @@ def opaque_directories(upper: str) -> list[bytes]:
 
 def set_opaque(upper: str, directories: Sequence[bytes]) -> None:
     """Mark directories below `upper` opaque."""
-    root = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    root = os.open(upper, kernel.DIRECTORY)
     try:
         for path in directories:
             fd = _descend(root, path)
@@ -436,9 +329,8 @@ def _descend(root: int, path: bytes) -> int:
         if part in (b"", b".", b".."):
             os.close(fd)
             raise OSError(errno.EINVAL, "not a plain path", path)
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            below = os.open(part, flags, dir_fd=fd)
+            below = os.open(part, kernel.DIRECTORY, dir_fd=fd)
         finally:
             os.close(fd)
         fd = below
@@ -454,16 +346,61 @@ def _is_opaque(fd: int) -> bool:
         raise
 
 
-def trim(mounted: str) -> int:
-    """Give unused blocks back to the file below (FITRIM); bytes given back."""
-    fd = os.open(mounted, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def discard(path: str) -> None:
+    """Delete the directory `path` and all that is in it, of any depth. EBUSY when something is mounted below it.
+
+    Directories are moved up to the top one before they are emptied, so that two descriptors are enough.
+    """
+    if kernel.mount_at(path) is not None or kernel.mounts_below(path):
+        raise OSError(errno.EBUSY, "something is mounted in it", path)
+    top = os.open(path, kernel.DIRECTORY)
+    prefix = b".discarded-" + os.urandom(8).hex().encode()
+    moved = 0
     try:
-        request = bytearray(struct.pack("=QQQ", 0, 0xFFFFFFFFFFFFFFFF, 0))
-        fcntl.ioctl(fd, _FITRIM, request)
-        return int(struct.unpack("=QQQ", request)[1])
-    except OSError as error:
-        if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY):
-            return 0
-        raise
+        waiting = [b"."]
+        while waiting:
+            name = waiting.pop()
+            fd = os.open(name, kernel.DIRECTORY, dir_fd=top)
+            try:
+                for entry in os.listdir(fd):
+                    if not stat.S_ISDIR(os.stat(entry, dir_fd=fd, follow_symlinks=False).st_mode):
+                        os.unlink(entry, dir_fd=fd)
+                    elif name == b".":
+                        waiting.append(os.fsencode(entry))
+                    else:
+                        moved += 1
+                        waiting.append(b"%s-%d" % (prefix, moved))
+                        os.rename(entry, waiting[-1], src_dir_fd=fd, dst_dir_fd=top)
+            finally:
+                os.close(fd)
+            if name != b".":
+                os.rmdir(name, dir_fd=top)
     finally:
-        os.close(fd)
+        os.close(top)
+    os.rmdir(path)
+
+
+def probe() -> dict[str, bool]:
+    """What of all this the host has; changes nothing. Needs CAP_SYS_ADMIN, without it all is False."""
+    return {
+        "overlay": _works(_probe_option, ("redirect_dir", "off")),
+        "lowerdir+": _works(_probe_option, ("lowerdir+", "/")),
+        "user_namespaces": _works(swap_namespace, 0, 0, 1),
+        "loop_devices": os.path.exists("/dev/loop-control"),
+    }
+
+
+def _works(attempt: Callable[..., object], *arguments: object) -> bool:
+    try:
+        attempt(*arguments)
+    except OSError:
+        return False
+    return True
+
+
+def _probe_option(option: tuple[str, str]) -> None:
+    context = syscall(_FSOPEN, "fsopen", b"overlay", 1)
+    try:
+        syscall(_FSCONFIG, "fsconfig", context, _SET_STRING, option[0].encode(), option[1].encode(), 0)
+    finally:
+        os.close(context)
