@@ -118,7 +118,7 @@ begin() {
       ticks=$((ticks + 1))
     done
     : >"$work/$1.hung"
-    kill -s KILL -- "-$pid" "$pid"
+    kill -s KILL "$pid"
   ) </dev/null >/dev/null 2>&1 &
   dog=$!
 }

@@ -131,11 +131,21 @@ async def test_a_tool_that_hangs_is_ended_and_does_not_hold_up_the_others(fake: 
 
 @contextmanager
 def lifeline(path: Path) -> Iterator[Callable[[], Awaitable[bytes]]]:
-    """A pipe at `path`, and a wait until nobody has it open for writing any more."""
+    """A pipe at `path` that nobody writes to, and a wait until nobody has it open for writing any more."""
     os.mkfifo(path)
     end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    os.set_blocking(end, True)
-    yield lambda: asyncio.wait_for(asyncio.to_thread(os.read, end, 1), 20)
+
+    async def all_gone() -> bytes:
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(end, readable.set)
+        try:
+            await asyncio.wait_for(readable.wait(), 20)
+        finally:
+            loop.remove_reader(end)
+        return os.read(end, 1)
+
+    yield all_gone
     os.close(end)
 
 
