@@ -55,7 +55,6 @@ ENV PATH=/opt/run/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
     LANG=C.UTF-8 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTEST_ADDOPTS="-o cache_dir=/tmp/.pytest_cache" \
-    HYPOTHESIS_STORAGE_DIRECTORY=/tmp/.hypothesis \
     MYPY_CACHE_DIR=/tmp/.mypy_cache \
     RUFF_CACHE_DIR=/tmp/.ruff_cache \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \

@@ -91,8 +91,7 @@ async def test_every_tool_runs_as_the_sandbox_user_without_network_or_a_writable
         set -e
         id -u; cd /workspace
         printf 'def f(x: int) -> int:\\n    return x\\n' > code.py
-        printf 'from hypothesis import given, strategies as s\\nfrom code import f\\n' > test_code.py
-        printf '@given(s.integers())\\ndef test_f(x):\\n    assert f(x) == x\\n' >> test_code.py
+        printf 'from code import f\\ndef test_f():\\n    assert f(1) == 1\\n' > test_code.py
         PYTHONPATH=. pytest -q test_code.py; ruff check code.py; mypy code.py; bandit -q code.py
         coverage --version; git init -q . && git status --short; ls -A
     """
