@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.cli.escape import one_line, path_json
+from engine.cli.escape import name_text, one_line, path_json
 from engine.cli.exits import Exit, UsageError
 from engine.cli.output import Output
 from engine.cli.session import Session
@@ -53,13 +53,13 @@ def _last_line(report: ApplyReport, arguments: argparse.Namespace) -> str:
 def report_lines(report: ApplyReport, output: Output) -> list[str]:
     """`A`, `M` or `D` and each path."""
     groups = (("A", report.added), ("M", report.modified), ("D", report.deleted))
-    return [f"{output.styled(letter, 'accent')} {one_line(path)}" for letter, paths in groups for path in paths]
+    return [f"{output.styled(letter, 'accent')} {name_text(path)}" for letter, paths in groups for path in paths]
 
 
 def note_lines(report: ApplyReport) -> list[str]:
     """What the user should know about single paths."""
-    notes = [f"note: {one_line(note.path)}: {one_line(note.text)}" for note in report.notes]
-    return notes + [f"note: {one_line(stayed.path)}: {one_line(stayed.reason)}" for stayed in report.stayed]
+    notes = [f"note: {name_text(note.path)}: {one_line(note.text)}" for note in report.notes]
+    return notes + [f"note: {name_text(stayed.path)}: {one_line(stayed.reason)}" for stayed in report.stayed]
 
 
 def report_json(report: ApplyReport) -> dict[str, object]:

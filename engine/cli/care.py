@@ -13,7 +13,7 @@ from engine.cli.failures import KNOWN, hint_of, message_of
 from engine.cli.output import Output
 from engine.cli.session import Session
 from engine.cli.shapes import SHORT_ID
-from engine.cli.timing import size_text
+from engine.cli.timing import plural, size_text
 from sandbox.host import Probe
 
 if TYPE_CHECKING:
@@ -95,10 +95,12 @@ def _show_gc(output: Output, report: GarbageReport) -> None:
     for name, reason in report.skipped:
         output.note(f"left {one_line(name[:SHORT_ID])}: {one_line(reason)}")
     freed = "" if report.dry_run else f", {size_text(report.freed_bytes)} freed"
-    output.result(
-        f"{would} {len(report.executions)} executions, {len(report.checkpoints)} side branches,"
-        f" {len(report.rubbish)} leftovers{freed}"
-    )
+    counts = [
+        plural(len(report.executions), "execution"),
+        plural(len(report.checkpoints), "side branch", "side branches"),
+        plural(len(report.rubbish), "leftover"),
+    ]
+    output.result(f"{would} {', '.join(counts)}{freed}")
 
 
 async def image(session: Session) -> Exit:

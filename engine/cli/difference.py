@@ -11,7 +11,7 @@ from engine.checkpoints.export import write_tar, written
 from engine.checkpoints.patch import LeftOut, write_patch
 from engine.checkpoints.render import DiffStat, render, summarize
 from engine.checkpoints.results import Comparison
-from engine.cli.escape import one_line
+from engine.cli.escape import name_text, one_line
 from engine.cli.exits import Exit, UsageError
 from engine.cli.output import Output
 from engine.cli.session import Session
@@ -134,7 +134,7 @@ async def export(session: Session) -> Exit:
                 record.id, None, None, lambda found: _to_file(Path(target), found, make)
             )
     for left in left_out:
-        output.note(f"not in it: {one_line(left.path)}: {one_line(left.reason)}")
+        output.note(f"not in it: {name_text(left.path)}: {one_line(left.reason)}")
     return Exit.DONE
 
 

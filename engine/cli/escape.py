@@ -15,10 +15,18 @@ MAX_LINE_BYTES: Final = 16 * 1024
 """A longer line is shown in pieces, so that output without newlines needs no memory."""
 
 
+def name_text(name: bytes) -> str:
+    """A file's name on one line: as `one_line`, and backslashes doubled, so that no two names look the same."""
+    return display(name)
+
+
 def one_line(text: str | bytes) -> str:
-    """`text` on one line; newlines, tabs and everything doubtful as escapes. Empty text stays empty."""
+    """`text` on one line; newlines, tabs and everything doubtful as escapes. Empty text stays empty.
+
+    Backslashes stay what they are: text is full of them, and messages carry names that are escaped already.
+    """
     data = text if isinstance(text, bytes) else _encoded(text)
-    return display(data) if data else ""
+    return "\\".join(display(part) if part else "" for part in data.split(b"\\"))
 
 
 def lines(text: str | bytes) -> list[str]:
@@ -66,7 +74,7 @@ def _cut(line: bytes) -> int:
 
 
 def _shown_line(line: bytes) -> str:
-    return display(line.expandtabs(TAB_STOPS)) if line else ""
+    return one_line(line.expandtabs(TAB_STOPS))
 
 
 def _encoded(text: str) -> bytes:

@@ -140,7 +140,7 @@ def _show_event(output: Output, event: Event, as_json: bool) -> None:
         return
     time = event.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
     step = f" {one_line(event.step_id)}" if event.step_id is not None else ""
-    data = "".join(f" {one_line(key)}={_value(value)}" for key, value in event.data.items() if value is not None)
+    data = "".join(f" {one_line(key)}={_value(value)}" for key, value in event.data.items() if value not in (None, ""))
     output.result(f"{event.sequence:>5}  {time}  {event.kind.value:<21}{step}{output.styled(data, 'dim')}")
 
 

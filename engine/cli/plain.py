@@ -13,7 +13,7 @@ from typing import Any, Final
 from engine.cli.board import failure_reason
 from engine.cli.escape import lines as escaped_lines
 from engine.cli.escape import one_line
-from engine.cli.timing import span_text
+from engine.cli.timing import plural, span_text
 from engine.events.types import Event, EventKind
 from engine.journal.records import StepRecord
 
@@ -56,10 +56,9 @@ class PlainLines:
         match event.kind:
             case EventKind.EXECUTION_STARTED:
                 name, workspace = one_line(str(data.get("name", ""))), one_line(str(data.get("workspace", "")))
-                steps = f"{self._total} step{'s' if self._total != 1 else ''}"
-                return [f"{name}: {steps} over {workspace} ({self._short_id})"]
+                return [f"{name}: {plural(self._total, 'step')} over {workspace} ({self._short_id})"]
             case EventKind.ENVIRONMENT_PREPARING:
-                return [f"setting up the environment ({data.get('commands', 0)} commands)"]
+                return [f"setting up the environment ({plural(data.get('commands', 0), 'command')})"]
             case EventKind.CHECKPOINT_CREATED:
                 return [f"checkpoint {one_line(str(data.get('checkpoint')))} {one_line(str(data.get('name')))}"]
             case EventKind.ROLLBACK_COMPLETED:
@@ -131,5 +130,5 @@ def _extras(data: Mapping[str, Any]) -> str:
     """Totals of tests and findings, when there are any."""
     parts = [f"{count} {one_line(name)}" for name, count in (data.get("tests") or {}).items() if count]
     if data.get("findings"):
-        parts.append(f"{data['findings']} findings")
+        parts.append(plural(data["findings"], "finding"))
     return f" ({', '.join(parts)})" if parts else ""

@@ -13,6 +13,7 @@ from engine.cli.exits import Exit, UsageError, exit_of
 from engine.cli.failures import message_of
 from engine.cli.output import Output
 from engine.cli.shapes import error_json
+from engine.cli.timing import plural
 from engine.errors import PlanError
 from engine.plan.model import Plan
 from engine.plan.parse import load_plan, parse_plan
@@ -61,8 +62,9 @@ def check(arguments: argparse.Namespace, output: Output) -> Exit:
     if arguments.json:
         output.result_json({"ok": True, "name": plan.name or None, "digest": plan.digest, "steps": len(plan.steps)})
     else:
-        steps = f"{len(plan.steps)} step{'s' if len(plan.steps) != 1 else ''}"
-        output.result(f"{one_line(plan.name or arguments.plan)}: {steps}, nothing wrong found")
+        output.result(
+            f"{one_line(plan.name or arguments.plan)}: {plural(len(plan.steps), 'step')}, nothing wrong found"
+        )
     return Exit.DONE
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from engine.cli.escape import one_line
+from engine.cli.escape import name_text
 from engine.cli.shapes import counted
 from engine.cli.table import width_of
 from engine.cli.timing import size_text
@@ -38,7 +38,7 @@ def stat_lines(changes: Sequence[Change], stat: DiffStat) -> list[StatLine]:
     files = [of_path[change.path] for change in counted(changes)]
     largest = max(((file.added or 0) + (file.removed or 0) for file in files), default=0)
     scale = min(1.0, BAR_WIDTH / largest) if largest else 1.0
-    paths = [one_line(file.path) for file in files]
+    paths = [name_text(file.path) for file in files]
     width = max((width_of(path) for path in paths), default=0)
     return [_line(file, path + " " * (width - width_of(path)), scale) for file, path in zip(files, paths, strict=True)]
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.cli.escape import one_line
 from engine.cli.shapes import SHORT_ID
-from engine.cli.timing import span_text
+from engine.cli.timing import plural, span_text
 from engine.journal.records import CheckpointRecord, ExecutionRecord, StepRecord
 from engine.journal.states import ExecutionState
 
@@ -35,7 +35,7 @@ def step_counts(steps: Sequence[StepRecord]) -> str:
     """`5 steps: 4 succeeded, 1 skipped`."""
     counts = Counter(step.state.value.replace("_", " ") for step in steps)
     parts = ", ".join(f"{count} {state}" for state, count in counts.items())
-    return f"{len(steps)} step{'s' if len(steps) != 1 else ''}: {parts}"
+    return f"{plural(len(steps), 'step')}: {parts}"
 
 
 def next_commands(

@@ -1,4 +1,4 @@
-"""Spans, ages and sizes as people read them. Pure."""
+"""Spans, ages, sizes and counts as people read them. Pure."""
 
 from __future__ import annotations
 
@@ -35,3 +35,8 @@ def size_text(size_bytes: int) -> str:
         if size_bytes >= SIZE_UNITS[unit]:
             return f"{size_bytes / SIZE_UNITS[unit]:.1f} {unit}"
     return f"{size_bytes} B"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 step`, `2 steps`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"

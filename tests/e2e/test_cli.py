@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def contents(project: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def project(sandstone_home: Path, tmp_path: Path) -> Path:
+def project(sandstone_home: Path) -> Iterator[Path]:
     directory = sandstone_home.parent / f"{sandstone_home.name}-project"
     directory.mkdir()
     (directory / "old.txt").write_text("old\n")

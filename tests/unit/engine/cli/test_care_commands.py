@@ -142,7 +142,7 @@ def test_gc_tells_what_went(make_application: Make, sandstone: Sandstone, capsys
         shown.out
         == """\
 removed execution 0123456789ab
-removed 1 executions, 1 side branches, 0 leftovers, 2.0 KiB freed
+removed 1 execution, 1 side branch, 0 leftovers, 2.0 KiB freed
 """
     )
     assert shown.err == "left yyyyyyyyyyyy: in use\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cli.escape import MAX_LINE_BYTES, block, json_text, lines, one_line, path_json, shown_lines
+from engine.cli.escape import MAX_LINE_BYTES, block, json_text, lines, name_text, one_line, path_json, shown_lines
 
 HOSTILE = [
     b"\x1b[2J",
@@ -52,6 +52,12 @@ def test_empty_text_stays_empty() -> None:
 
 def test_ordinary_text_is_left_alone() -> None:
     assert one_line("naïve Größe 日本 🙂") == "naïve Größe 日本 🙂"
+
+
+def test_backslashes_of_text_stay_and_those_of_names_are_doubled() -> None:
+    assert one_line("a\\d\\") == "a\\d\\"
+    assert lines("\\d\n") == ["\\d"]
+    assert name_text(b"a\\x1b") != name_text(b"a\x1b")
 
 
 def test_half_a_surrogate_pair_is_escaped() -> None:
