@@ -28,8 +28,9 @@ mypy=$(tool mypy) || exit 127
 [ "$python_files" -gt 0 ] || exit 0
 where=$PATH:$tools python=$(tool python3) || exit 127
 ask() {
-  clean MYPYPATH="$path" "$mypy" --output=json --cache-dir=/dev/null --no-install-types --no-color-output \\
-    --python-executable="$python" --linecount-report="$work/lines" "$@" >"$work/mypy.out" 2>"$work/mypy.err"
+  clean MYPYPATH="$path" "$mypy" --output=json --cache-dir=/dev/null --no-install-types --interactive \\
+    --python-executable="$python" --linecount-report="$work/lines" --junit-xml="$work/junit.xml" "$@" \\
+    >"$work/mypy.out" 2>"$work/mypy.err"
   status=$?
 }
 path=

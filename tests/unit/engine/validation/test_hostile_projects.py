@@ -200,16 +200,25 @@ async def test_a_configuration_that_leaves_out_every_file_is_no_pass(bench: Benc
     assert rules(report, "lint") == ["F401"]
 
 
-async def test_a_configuration_cannot_make_the_tools_write_to_the_workspace(bench: Bench) -> None:
+async def test_a_configuration_cannot_make_the_tools_write_install_or_start_another_python(bench: Bench) -> None:
     bench.file(
         "pyproject.toml", '[tool.ruff]\nfix = true\nunsafe-fixes = true\noutput-format = "sarif"\ncache-dir = "c"\n'
     )
-    bench.file("mypy.ini", "[mypy]\ncache_dir = c\nlinecount_report = r\noutput = text\npretty = true\n")
+    mypy = (
+        "cache_dir = c",
+        "linecount_report = r",
+        "junit_xml = j",
+        "output = text",
+        "pretty = true",
+        "install_types = true",
+    )
+    bench.file("mypy.ini", "\n".join(["[mypy]", *mypy, "non_interactive = true", "python_executable = ./planted", ""]))
+    bench.file("planted", "#!/bin/sh\ntouch made\nexit 1\n").chmod(0o755)
     path = bench.file("a.py", "import os\n\nx: int = ''\n")
     report = await bench.service.check(ALL, bench.run, None, None, MINUTE)
     assert (rules(report, "lint"), rules(report, "type")) == (["F401"], ["assignment"])
     assert path.read_text().startswith("import os")
-    assert sorted(it.name for it in bench.root.iterdir()) == ["a.py", "mypy.ini", "pyproject.toml"]
+    assert sorted(it.name for it in bench.root.iterdir()) == ["a.py", "mypy.ini", "planted", "pyproject.toml"]
 
 
 async def test_names_that_look_like_options_or_argument_files_are_only_names(bench: Bench) -> None:
