@@ -37,13 +37,11 @@ _MODE: Final = re.compile(r"(?:0o)?([0-7]{3,4})")
 
 # Each part can be matched in one way only: otherwise a long name takes exponential time to refuse.
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST: Final = rf"{_LABEL}(?:\.{_LABEL})*"
-_COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_IMAGE: Final = re.compile(
-    rf"(?P<name>(?:{_HOST}(?::[0-9]{{1,5}})?/)?{_COMPONENT}(?:/{_COMPONENT})*)"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
-)
-_IMAGE_ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
+# No part of these can match the same text in two ways, so that matching takes no more than linear time.
+_HOST: Final = re.compile(r"[A-Za-z0-9]+(?:(?:\.|-+)[A-Za-z0-9]+)*(?::[0-9]{1,5})?")
+_COMPONENT: Final = re.compile(r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*")
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _MAX_IMAGE: Final = 512
 
 
@@ -228,14 +226,28 @@ def check_image(value: str) -> str:
         raise ValueRefusedError(f"{shown(value)} is an option, not an image", hint)
     if len(value) > _MAX_IMAGE:
         raise ValueRefusedError(f"the image's name has more than {_MAX_IMAGE} characters", hint)
-    if _IMAGE_ID.fullmatch(value):
-        return value
-    match = _IMAGE.fullmatch(value)
-    if match is None or len(match["name"]) > 255 or value.startswith("sha256:"):
-        if value != value.lower() and _IMAGE.fullmatch(value.lower()):
+    if not _DIGEST.fullmatch(value) and not _is_image_name(value):
+        if _is_image_name(value.lower()):
             hint = f"image names are in lower case: {value.lower()}"
         raise ValueRefusedError(f"{shown(value)} is not the name of an image", hint)
     return value
+
+
+def _is_image_name(value: str) -> bool:
+    """`[host[:port]/]component[/component]*[:tag][@sha256:digest]`, as the engine reads it."""
+    named, at, digest = value.partition("@")
+    path, slash, last = named.rpartition("/")
+    component, colon, tag = last.partition(":")
+    if (at and not _DIGEST.fullmatch(digest)) or (colon and not _TAG.fullmatch(tag)) or (slash and not path):
+        return False
+    if component == "sha256" and not slash and colon:
+        return False  # a digest cut short, not an image called sha256
+    parts = [*(path.split("/") if path else []), component]
+    has_host = len(parts) > 1 and (parts[0] == "localhost" or any(sign in parts[0] for sign in ".:"))
+    if has_host and not _HOST.fullmatch(parts[0]):
+        return False
+    names = parts[1:] if has_host else parts
+    return sum(map(len, parts)) + len(parts) <= 256 and all(_COMPONENT.fullmatch(name) for name in names)
 
 
 def check_check_name(value: str) -> str:

@@ -8,6 +8,7 @@ stays a `Bare` scalar that keeps its text: what it means is for the key's type t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +20,8 @@ MAX_DEPTH: Final = 32
 """How deep lists and mappings may be nested."""
 MAX_VALUES: Final = 300_000
 """How many keys and values a plan may have."""
+
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 Loc = tuple[str | int, ...]
 """Where a value is: keys and indexes from the top."""
@@ -135,12 +138,11 @@ def locate(root: Node, loc: Sequence[str | int], *, at_key: bool = False) -> Pla
 
 def key_path(path: str, key: str) -> str:
     """`path` and then `key`, in quotes when it is not a plain word."""
-    word = key if key and all(c.isalnum() or c in "_-" for c in key) and key.isascii() else None
-    if word is None or len(word) > 80:
+    if not _PLAIN_KEY.fullmatch(key):
         cut = key if len(key) <= 40 else key[:37] + "..."
         escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
         return f'{path}["{escaped}"]'
-    return f"{path}.{word}" if path else word
+    return f"{path}.{key}" if path else key
 
 
 def describe(value: object) -> str:

@@ -98,14 +98,14 @@ class _Reader:
     def _refuse_sharing(self, event: yaml.Event, position: Position, path: str) -> None:
         """Anchors, aliases and tags: what could make a small file large, or data into objects."""
         anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
+        if anchor is None and tag is None:
+            return
         name = shown(anchor)[1:-1] if anchor else ""
         hint = f"{_WRITE_OUT}; {_QUOTE_FIRST}"
         if isinstance(event, yaml.AliasEvent):
             self._refuse(position, f"the alias *{name} is not allowed in a plan", hint, path)
         elif name:
-            self._refuse(
-                position, f"the anchor &{name} is not allowed in a plan", f"{_WRITE_OUT}; {_QUOTE_FIRST}", path
-            )
+            self._refuse(position, f"the anchor &{name} is not allowed in a plan", hint, path)
         if tag is not None:
             shorthand = shown(tag.replace("tag:yaml.org,2002:", "!!"))[1:-1]
             self._refuse(position, f"the tag {shorthand} is not allowed in a plan", _QUOTE_FIRST, path)

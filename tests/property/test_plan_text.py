@@ -83,6 +83,7 @@ def judged(text: str | bytes, file: str) -> Plan | None:
 FILES = st.sampled_from(["plan.yaml", "plan.json", "plan"])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), FILES)
 @example(b"\xff\xfe", "plan.yaml")
 @example(b"%YAML 9.9\n---\na", "plan.yaml")
@@ -96,7 +97,7 @@ YAML_SIGNS = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(YAML_SIGNS | st.sampled_from(WORDS), max_size=40).map("".join), FILES)
 def test_text_made_of_signs_never_ends_in_another_exception(text: str, file: str) -> None:
     judged(text, file)
@@ -148,6 +149,7 @@ def test_the_plan_that_is_mutated_is_a_plan() -> None:
     assert judged(GOOD, "plan.yaml") == judged(GOOD_JSON, "plan.json")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.sampled_from(["run", "stdin", "name", "cwd"]))
 def test_text_in_quotes_arrives_as_it_is_or_is_refused(text: str, key: str) -> None:
     step = {"type": "command", "run": "x", key: text}
@@ -156,6 +158,7 @@ def test_text_in_quotes_arrives_as_it_is_or_is_refused(text: str, key: str) -> N
         assert getattr(plan.steps[0], key) == text
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_a_path_that_is_taken_stays_in_the_workspace(path: str) -> None:
     plan = judged(json.dumps({"version": 1, "steps": [{"type": "file_delete", "path": path}]}), "plan.json")
@@ -166,16 +169,19 @@ def test_a_path_that_is_taken_stays_in_the_workspace(path: str) -> None:
         assert "\0" not in path
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**15))
 def test_sizes_read_back(size: int) -> None:
     assert parse_size(format_size(size)) == size
 
 
+@settings(deadline=None)
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=10_000)))
 def test_durations_read_back(span: timedelta) -> None:
     assert parse_duration(format_duration(span)) == span
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_units_never_raise_anything_but_a_refusal(text: str) -> None:
     for parse in (parse_size, parse_duration):
@@ -183,6 +189,7 @@ def test_units_never_raise_anything_but_a_refusal(text: str) -> None:
             parse(text)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([None, *OnFailure]), st.integers(-1, 5), st.booleans()), min_size=1, max_size=6),
     st.sampled_from(list(OnFailure)),

@@ -1,5 +1,6 @@
 """Rules on single values: hostile paths, names, images, commands, modes."""
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -131,6 +132,16 @@ def test_an_image_is_named_as_the_engine_names_it(image: str) -> None:
 def test_what_the_engine_could_misread_is_no_image(image: str) -> None:
     with pytest.raises(ValueRefusedError):
         rules.check_image(image)
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", "a-", "a.-", "a--", "a_", "a/", "a:", "A.", "a.a-"])
+@pytest.mark.parametrize("end", ["", "!", "/a!", ":", "/"])
+@pytest.mark.timeout(5)
+def test_a_hostile_image_name_is_judged_in_linear_time(piece: str, end: str) -> None:
+    name = (piece * 300)[: 511 - len(end)] + end
+    for candidate in (name, "a." + name[2:], "localhost/" + name[10:]):
+        with contextlib.suppress(ValueRefusedError):
+            rules.check_image(candidate)
 
 
 def test_an_image_in_upper_case_is_refused_with_its_lower_case_form() -> None:
