@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from tests.images import plain_image
+
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
-IMAGE = "debian:bookworm-slim"
+IMAGE = plain_image()
 LIMIT_S = 100
 PROGRAM = [sys.executable, "-c", "import sys; from engine.cli import main; sys.exit(main())"]
 ROOT = Path(__file__).parents[2]

@@ -21,10 +21,11 @@ from sandbox.docker.network import NetworkSettings, network_settings
 from sandbox.docker.policy import LEASE_LABEL, STORE_LABEL
 from sandbox.errors import ImageNotFoundError, SetupFailedError
 from sandbox.spec import MIB
+from tests.images import plain_image
 
 pytestmark = pytest.mark.docker
 
-BASE = "debian:bookworm-slim"
+BASE = plain_image()
 NO_NETWORK = NetworkSettings()
 
 

@@ -17,6 +17,7 @@ from sandbox.docker.image import RECIPE_LABEL, RUNNER, Currency, ImageBuilder
 from sandbox.docker.image_api import BuildRefusedError, ImageApi
 from sandbox.errors import ImageNotFoundError, ImageRefusedError
 from sandbox.spec import SANDBOX_UID
+from tests.images import plain_image
 
 pytestmark = pytest.mark.docker
 
@@ -139,7 +140,7 @@ async def test_an_image_of_another_architecture_is_refused(
     builder: ImageBuilder, engine: docker.APIClient, tmp_path: Path
 ) -> None:
     name = f"sandstone-test/{secrets.token_hex(6)}"
-    own = await builder.resolve("debian:bookworm-slim")
+    own = await builder.resolve(plain_image())
     other = "arm64" if own.architecture == "amd64" else "amd64"
     dockerfile = tmp_path / "Dockerfile"
     dockerfile.write_text("FROM scratch\nCOPY Dockerfile /\n")
@@ -157,7 +158,7 @@ async def test_an_image_of_another_architecture_is_refused(
 
 async def test_a_build_that_fails_says_what_the_builder_said(tmp_path: Path) -> None:
     context = io.BytesIO()
-    dockerfile = b"FROM debian:bookworm-slim\nRUN echo said; exit 9\n"
+    dockerfile = f"FROM {plain_image()}\nRUN echo said; exit 9\n".encode()
     with tarfile.open(fileobj=context, mode="w") as archive:
         member = tarfile.TarInfo("Dockerfile")
         member.size = len(dockerfile)

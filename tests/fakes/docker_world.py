@@ -16,8 +16,9 @@ from sandbox.docker.provider import DockerSandboxProvider
 from sandbox.spec import SandboxSpec
 from tests.fakes.bind_store import BindStore
 from tests.fakes.real_store import RealStore
+from tests.images import plain_image
 
-IMAGE = "debian:bookworm-slim"
+IMAGE = plain_image()
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from docker.models.containers import Container
 from engine.validation.service import ValidationService
 from engine.validation.validator import CheckStatus, ToolPlaces
 from sandbox.spec import SANDBOX_UID, CapturedOutput, ExecRequest, ExecResult
+from tests.images import plain_image
 from tests.unit.engine.validation.local_sandbox import MINUTE
 
 pytestmark = [pytest.mark.docker]
@@ -43,7 +44,7 @@ class Containers:
 
     def run(self, request: ExecRequest) -> ExecResult:
         container: Container = self.client.containers.run(
-            "debian:bookworm-slim",
+            plain_image(),
             list(request.command),
             detach=True,
             working_dir=request.cwd,
