@@ -227,6 +227,9 @@ class Driver:
             )
 
         await self._writer.write(change)
+        if failed.changed and failed.layer is not None:
+            # Nothing names it: it would only take room from the next attempt.
+            await self._writer.blocking(self._store.remove, failed.layer)
 
     # -- outcomes --------------------------------------------------------------------------------
 
@@ -369,8 +372,8 @@ class Driver:
 
     async def fail(self, run: Run, reason: str) -> None:
         """End the execution as failed for a reason that is no step's outcome (the store, the engine)."""
-        if run.current is not None and run.steps[run.current.index].state is StepState.RUNNING:
-            await self._interrupt(run, run.current.index)
+        for step in [step for step in run.steps if step.state is StepState.RUNNING]:
+            await self._interrupt(run, step.index)
         await self._end(run, ExecutionState.FAILED, reason)
 
     def _expect(self, run: Run, after: int = -1) -> None:

@@ -4,12 +4,13 @@
 
 A committed layer means nothing until the caller makes it a checkpoint; the layer of a failed attempt is
 committed too, so that it can be looked at, but the caller never makes it a head. A layer that turns out empty
-is removed: the attempt's layer is then its parent's. Nothing here writes
-to the journal.
+is removed: the attempt's layer is then its parent's. An attempt that filled its volume keeps no layer: it would
+leave no room for the next. Nothing here writes to the journal.
 """
 
 from __future__ import annotations
 
+import errno
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -39,6 +40,8 @@ from sandbox.errors import (
 from sandbox.sandbox import OutputSink
 from sandbox.spec import ExecRequest, ExecResult, SandboxSpec, Verdict
 from sandbox.workspace.layer import LayerKey, LayerName, VolumeId
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def sandbox_spec(image_id: str, settings: StepSettings) -> SandboxSpec:
@@ -159,6 +162,10 @@ class _Attempt:
             return self._unavailable(str(refusal), retryable=False)
         except SandboxUnavailableError as error:
             return self._unavailable(str(error), retryable=True)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            return self._full(AttemptOutcome(False, self._parent, False))
         if self._control.cancelled and not outcome.ok:
             return replace(outcome, cancelled=True, detail="cancelled")
         return outcome
@@ -196,8 +203,8 @@ class _Attempt:
 
     async def _settle(self, outcome: AttemptOutcome) -> AttemptOutcome:
         """Commit or discard the layer; a step that did not keep its layer leaves its parent's."""
-        keep = outcome.changed and not (outcome.cancelled or outcome.refused or outcome.unavailable)
-        if not keep:
+        unwanted = outcome.cancelled or outcome.refused or outcome.unavailable
+        if not outcome.changed or unwanted or outcome.verdict is Verdict.DISK_LIMIT:
             await self._services.blocking(self._discard)
             return replace(outcome, layer=self._parent, changed=False)
         try:
@@ -205,9 +212,26 @@ class _Attempt:
         except TreeRefusedError as refusal:
             await self._services.blocking(self._discard)
             return replace(outcome, ok=False, layer=self._parent, changed=False, refused=True, detail=str(refusal))
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            await self._services.blocking(self._discard)
+            return self._full(outcome)
         if committed is None:
             return replace(outcome, layer=self._parent, changed=False)
         return replace(outcome, layer=committed, changed=True)
+
+    def _full(self, outcome: AttemptOutcome) -> AttemptOutcome:
+        """What `outcome` is when the volume had no room for what the step left; an earlier verdict stands."""
+        detail = "what it changed does not fit into the workspace's disk limit"
+        return replace(
+            outcome,
+            ok=False,
+            layer=self._parent,
+            changed=False,
+            verdict=outcome.verdict or Verdict.DISK_LIMIT,
+            detail=outcome.detail if outcome.verdict else detail,
+        )
 
     def _commit(self) -> LayerName | None:
         """Blocking. The committed layer's name, None when it was empty (and is removed)."""
