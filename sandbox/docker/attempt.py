@@ -29,7 +29,9 @@ VolumeProbe = Callable[[], Awaitable[bool]]
 """Says whether the volume of the attempt's layer is full."""
 
 _VOLUME_PERIOD: Final = 0.25
-_RELEASE_LIMIT: Final = timedelta(seconds=2)
+_RELEASE_LIMIT: Final = timedelta(seconds=5)
+"""How long a gate may take to end after its release, on a host however busy."""
+
 _DRAIN_LIMIT: Final = 1.0
 
 
@@ -183,8 +185,10 @@ class Attempt:
         except SandboxUnavailableError:
             await self._container.kill()
             return
-        if not await self._container.init.wait_dead(_RELEASE_LIMIT):
-            await self._container.kill()
+        while not await self._container.init.wait_dead(_RELEASE_LIMIT):
+            # A gate that was frozen on its last step will end when it is thawed (or killed).
+            if not self._container.frozen:
+                await self._container.kill()
 
     async def _result(self) -> ExecResult:
         for stream, trailer in self._filters.items():

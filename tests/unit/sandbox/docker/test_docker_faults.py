@@ -12,7 +12,8 @@ from typing import NoReturn
 
 import pytest
 
-from sandbox.docker import pidfd
+from sandbox.docker import attempt, pidfd
+from sandbox.docker.attempt import Attempt
 from sandbox.errors import MountError, SpecRefusedError
 from sandbox.spec import ContainerLimits, ExecRequest, Verdict
 from sandbox.workspace.layer import LayerKey
@@ -122,6 +123,29 @@ async def test_an_error_in_the_output_sink_ends_the_run_and_is_raised(world: Doc
     with pytest.raises(ZeroDivisionError):
         await sandbox.run(ExecRequest(HANG), broken)
     assert sandbox.container.init.dead.is_set()
+
+
+async def test_a_sandbox_frozen_on_its_last_step_ends_as_ever_when_thawed(
+    world: DockerWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = await world.provider.claim(world.spec, world.store.new_layer())
+    monkeypatch.setattr(attempt, "_RELEASE_LIMIT", timedelta(seconds=0.05))
+    frozen = asyncio.Event()
+    release = Attempt._release
+
+    async def freeze_first(self: Attempt) -> None:
+        await sandbox.freeze()
+        frozen.set()
+        await release(self)
+
+    monkeypatch.setattr(Attempt, "_release", freeze_first)
+    running = asyncio.create_task(sandbox.run(ExecRequest("exit 3")))
+    await frozen.wait()
+    done, _ = await asyncio.wait({running}, timeout=0.3)
+    assert not done
+    await sandbox.thaw()
+    result = await running
+    assert (result.exit_code, result.verdict) == (3, None)
 
 
 async def test_a_busy_mount_is_tried_again_and_a_failed_close_can_be_repeated(
