@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -142,17 +142,16 @@ class EnvironmentBuilder:
             await self._check_end(container, report, stopped)
             progress("keeping the environment as an image")
             changes = _commit_changes(base, {ENVIRONMENT_LABEL: key, ROLE_LABEL: "environment"})
-            return await self._api.commit(container, ENVIRONMENT, key[:_TAG_CHARACTERS], changes)
+            # To its end, also when cancelled: the container must not be removed under it.
+            return await _finished(self._api.commit(container, ENVIRONMENT, key[:_TAG_CHARACTERS], changes))
 
     @asynccontextmanager
     async def _container(self, key: str, image_id: str) -> AsyncIterator[str]:
         name = f"sandstone-setup-{key[:12]}-{secrets.token_hex(4)}"
-        creating = asyncio.ensure_future(self._api.create(name, self._create_config(image_id)))
         try:
-            yield await asyncio.shield(creating)
+            # To its end, also when cancelled: what is being made must have been made before it can be removed.
+            yield await _finished(self._api.create(name, self._create_config(image_id)))
         finally:
-            # Also when cancelled: what is being made must have been made before it can be removed.
-            await asyncio.wait([creating])
             await asyncio.shield(self._api.remove(name))
 
     def _create_config(self, image_id: str) -> dict[str, Any]:
@@ -291,6 +290,18 @@ class _Report:
             if index > self.index:
                 self._progress(f"environment.setup[{index}]: {self.commands[index]}")
             self._index[stream] = index
+
+
+async def _finished(work: Coroutine[Any, Any, str]) -> str:
+    """The result of `work`, which is not cancelled with the caller: the caller is, once it has ended."""
+    running = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        # Looked at, so that its failure is not reported as one that nobody saw.
+        running.exception()
+        raise
 
 
 def environment_key(image_id: str, commands: Sequence[str], files: Sequence[MentionedFile]) -> str:
