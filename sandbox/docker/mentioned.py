@@ -1,6 +1,6 @@
 """Which files of the workspace a set-up gets to see: those that its commands mention.
 
-The rule, which docs/plan-file.md repeats: a regular file of the workspace is *mentioned* when its path, relative
+The rule, which docs/install.md repeats: a regular file of the workspace is *mentioned* when its path, relative
 to the workspace, stands in a command as a word of its own (quotes, `=`, `<`, `;` and the like end a word; `./` in
 front and an option letter glued on, as in `-rdev.txt`, are taken off); when a package manager that is called reads
 it without being told (the table below); or when a mentioned requirements file includes it (`-r`, `-c`). Links are
