@@ -52,7 +52,7 @@ from sandbox.host import Probe
 from sandbox.workspace.leases import Lease, dead_leases, is_live
 from sandbox.workspace.mounting import Mounter
 from sandbox.workspace.mounts import KernelMounter
-from sandbox.workspace.overlay import OverlayLayerStore
+from sandbox.workspace.overlay_v1 import OverlayLayerStore
 from sandbox.workspace.register import Register
 
 _WORKERS: Final = 8

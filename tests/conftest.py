@@ -80,6 +80,14 @@ def _file_system(directory: Path) -> str:
 
 
 @pytest.fixture
+def disk_tmp() -> Iterator[Path]:
+    """A throw-away directory on a real disk. Whatever the test mounts below it, it must unmount."""
+    directory = Path(tempfile.mkdtemp(prefix="sandstone-test-", dir=disk_directory()))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
 def sandstone_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A throw-away $SANDSTONE_HOME on a real disk. Whatever the test mounts below it, it must unmount."""
     home = Path(tempfile.mkdtemp(prefix="sandstone-home-", dir=disk_directory()))

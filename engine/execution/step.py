@@ -40,6 +40,7 @@ from sandbox.errors import (
 from sandbox.sandbox import OutputSink
 from sandbox.spec import ExecRequest, ExecResult, SandboxSpec, Verdict
 from sandbox.workspace.layer import LayerKey, LayerName, VolumeId
+from sandbox.workspace.manifest import EntryKind
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -247,12 +248,19 @@ class _Attempt:
         self._store.unmount(self._key)
         self._store.remove(self._key)
 
+    def _changed_files(self, layer: LayerName | None) -> list[bytes]:
+        """Blocking. Paths of the files that the attempt wrote."""
+        if layer is None:
+            return []
+        return [entry.path for entry in self._store.manifest(layer) if entry.kind is EntryKind.FILE]
+
     async def _post_check(self, outcome: AttemptOutcome) -> AttemptOutcome:
-        """The checks that the step or plan asks for, over a read-only view of what the step left."""
+        """The checks that the step or plan asks for, of the files it changed, over a read-only view of what it left."""
+        changed = await self._services.blocking(self._changed_files, outcome.layer)
         report = await self._services.validation.check(
             checks=self._settings.checks,
             run=lambda request: self._look(outcome.layer, request),
-            changed=None,
+            changed=changed,
             paths=None,
             timeout=self._settings.timeout,
         )

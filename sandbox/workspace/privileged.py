@@ -155,9 +155,9 @@ def _forgive(work: str) -> None:
 
     Right, because it guards against power cuts, and after one no unsealed layer is ever mounted again.
     """
-    for remove, name in ((os.unlink, "volatile"), (os.rmdir, "")):
+    for name in ("volatile", ""):
         try:
-            remove(os.path.join(work, "work", "incompat", name))
+            os.rmdir(os.path.join(work, "work", "incompat", name))
         except FileNotFoundError:
             return
 
