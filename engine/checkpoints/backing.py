@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine.checkpoints.contents import ContentStore
 from engine.checkpoints.operations import Action, Operation
-from engine.errors import ApplyConflictError
+from engine.errors import ApplyConflictError, EnvironmentUnfitError
 from sandbox.errors import HostDiskFullError, PathRefusedError
 from sandbox.workspace.beneath import open_regular
 from sandbox.workspace.display import display
@@ -44,29 +45,37 @@ def back_up(root_fd: int, contents: ContentStore, operations: Sequence[Operation
     """Keep every file that goes or gets another content.
 
     Raises ApplyConflictError: one is not what it was when the apply was planned. HostDiskFullError.
-    BackupCorruptError.
+    EnvironmentUnfitError: the backups cannot be written. BackupCorruptError.
     """
-    for operation in replaced_files(operations):
-        path, before = operation.path, operation.before
-        try:
-            fd = open_regular(root_fd, path)
-        except PathRefusedError as error:
-            raise ApplyConflictError([(error.path, error.reason)]) from error
-        try:
-            digest = _put(contents, fd)
-        finally:
-            os.close(fd)
-        if before is None or digest != before.digest:
-            raise ApplyConflictError([(display(path), "was changed while it was backed up")])
-
-
-def _put(contents: ContentStore, fd: int) -> str:
+    kept = set()
+    needed = 0
     try:
-        return contents.put(fd)
+        for operation in replaced_files(operations):
+            path, before = operation.path, operation.before
+            fd = _open(root_fd, path)
+            try:
+                needed = os.fstat(fd).st_size
+                digest = contents.put(fd)
+            finally:
+                os.close(fd)
+            if before is None or digest != before.digest:
+                raise ApplyConflictError([(display(path), "was changed while it was backed up")])
+            kept.add(digest)
+        contents.settle(kept)
     except OSError as error:
-        free = os.statvfs(contents.directory)
-        needed = os.fstat(fd).st_size
-        raise HostDiskFullError("the backup of what is replaced", needed, free.f_bavail * free.f_frsize) from error
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            reason = f"what would be replaced cannot be kept: {error.strerror}"
+            raise EnvironmentUnfitError(reason, "nothing was changed") from error
+        room = os.statvfs(contents.directory)
+        free = room.f_bavail * room.f_frsize
+        raise HostDiskFullError("the backup of what is replaced", needed, free) from error
+
+
+def _open(root_fd: int, path: bytes) -> int:
+    try:
+        return open_regular(root_fd, path)
+    except PathRefusedError as error:
+        raise ApplyConflictError([(error.path, error.reason)]) from error
 
 
 def replaced_files(operations: Sequence[Operation]) -> Iterator[Operation]:

@@ -2,9 +2,10 @@
 
     objects/<2 hex>/<62 hex>      a zlib stream of the content
 
-A content is published by a rename after it was written, synced, read back and compared, so that every
-name stands for a whole content. Whoever is about to refer to contents holds `keeping`; `sweep` waits for
-them. The directory is readable by its owner alone.
+A content is published by a rename after it was written, read back and compared, and is on the disk once
+`settle` returned; one that a power cut tore is noticed, and written again, when it is kept the next time.
+Whoever is about to refer to contents holds `keeping`; `sweep` waits for them. The directory is readable
+by its owner alone.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import hashlib
 import os
 import secrets
 import zlib
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from engine.checkpoints.names import sync_directory
+from engine.checkpoints.names import SYNC_ALL_FROM, sync_directory, sync_file_system
 from engine.errors import BackupCorruptError
 
 _CHUNK: Final = 1 << 20
@@ -62,6 +63,7 @@ class ContentStore:
     def put(self, source_fd: int) -> str:
         """Keep what is in the open file from its current offset to its end; returns its sha256 (hex).
 
+        It lasts only after `settle`.
         Raises OSError: no room. BackupCorruptError: what was written does not read back as it was.
         """
         unfinished = self.directory / f".unfinished-{os.getpid()}-{secrets.token_hex(4)}"
@@ -69,22 +71,29 @@ class ContentStore:
         try:
             with os.fdopen(fd, "wb") as target:
                 digest = _compress(source_fd, target)
-                target.flush()
-                os.fsync(target.fileno())
             if self._is_sound(digest):
                 unfinished.unlink()
                 return digest
             _check(unfinished, digest)
             final = self._path(digest)
-            if not final.parent.is_dir():
-                final.parent.mkdir(mode=0o700, exist_ok=True)
-                sync_directory(self._objects)
+            final.parent.mkdir(mode=0o700, exist_ok=True)
             os.rename(unfinished, final)
-            sync_directory(final.parent)
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
         return digest
+
+    def settle(self, digests: Collection[str]) -> None:
+        """Have these contents on the disk. Raises OSError: it cannot be done, or one is not kept."""
+        if len(digests) >= SYNC_ALL_FROM:
+            sync_file_system(self.directory)
+            return
+        for digest in digests:
+            with self._path(digest).open("rb") as file:
+                os.fsync(file.fileno())
+        for directory in {self._path(digest).parent for digest in digests}:
+            sync_directory(directory)
+        sync_directory(self._objects)
 
     def has(self, digest: str) -> bool:
         """Whether this content is kept."""

@@ -117,8 +117,12 @@ class _Matcher:
 
     def _myers(self, low: int, high: int, start: int, end: int) -> None:
         """The shortest edit of one gap, if it is short enough."""
-        left, right = self._left, self._right
-        height, width = high - low, end - start
+        # Lines that the other side does not have cannot match: without them the edit is found much sooner.
+        in_left, in_right = set(self._left[low:high]), set(self._right[start:end])
+        old_at = [i for i in range(low, high) if self._left[i] in in_right]
+        new_at = [j for j in range(start, end) if self._right[j] in in_left]
+        left, right = [self._left[i] for i in old_at], [self._right[j] for j in new_at]
+        height, width = len(left), len(right)
         rows: list[list[int]] = []
         for distance in range(min(height + width, MAX_DISTANCE) + 1):
             if self._work < 0:
@@ -128,27 +132,29 @@ class _Matcher:
             for index in range(distance + 1):
                 i = begin = _furthest(above, index, distance)
                 j = i - (2 * index - distance)
-                while i < height and j < width and left[low + i] == right[start + j]:
+                while i < height and j < width and left[i] == right[j]:
                     i, j = i + 1, j + 1
                 self._work -= 1 + i - begin
                 row.append(i)
                 if i >= height and j >= width:
-                    self._retrace(rows, index, low, start, height)
+                    matched = _retraced(rows, index, height)
+                    self._found += [(old_at[i], new_at[j]) for i, j in matched]
                     return
             rows.append(row)
 
-    def _retrace(self, rows: list[list[int]], index: int, low: int, start: int, i: int) -> None:
-        """From the end, which diagonal `index` of the last distance reached, back to the beginning."""
-        for distance in range(len(rows), -1, -1):
-            above = rows[distance - 1] if distance else []
-            diagonal = 2 * index - distance
-            begin = _furthest(above, index, distance)
-            while i > begin:
-                i -= 1
-                self._found.append((low + i, start + i - diagonal))
-            if distance:
-                index = index if _goes_down(above, index, distance) else index - 1
-                i = above[index]
+
+def _retraced(rows: list[list[int]], index: int, i: int) -> Iterator[tuple[int, int]]:
+    """The matches on the way back from the end, which diagonal `index` of the last distance reached."""
+    for distance in range(len(rows), -1, -1):
+        above = rows[distance - 1] if distance else []
+        diagonal = 2 * index - distance
+        begin = _furthest(above, index, distance)
+        while i > begin:
+            i -= 1
+            yield i, i - diagonal
+        if distance:
+            index = index if _goes_down(above, index, distance) else index - 1
+            i = above[index]
 
 
 def _goes_down(above: list[int], index: int, distance: int) -> bool:

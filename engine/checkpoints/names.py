@@ -18,6 +18,9 @@ from typing import Final
 from sandbox.workspace.beneath import DIRECTORY, LOOK, open_beneath
 from sandbox.workspace.manifest import parent
 
+SYNC_ALL_FROM: Final = 64
+"""From so many files or directories on, one sync of the file system costs less than one for each."""
+
 _NOREPLACE: Final = 1
 _EXCHANGE: Final = 2
 _UNSUPPORTED: Final = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -103,6 +106,17 @@ def sync_directory(directory: Path) -> None:
     fd = os.open(directory, DIRECTORY)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_file_system(directory: Path | int) -> None:
+    """Have everything on the disk that was written to the file system of `directory`."""
+    fd = os.dup(directory) if isinstance(directory, int) else os.open(directory, DIRECTORY)
+    try:
+        if _libc.syncfs(fd) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
     finally:
         os.close(fd)
 

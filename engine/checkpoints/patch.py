@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeGuard
 
 from engine.checkpoints.git_binary import MAX_DELTA_BYTES, delta, literal
 from engine.checkpoints.lines import Region, differences, grouped, split_lines
 from engine.checkpoints.protected import judge_metadata
 from engine.checkpoints.sides import Pair, Side, pairs
 from sandbox.workspace.changes import Change, ChangeKind, Tree
-from sandbox.workspace.manifest import EntryKind
+from sandbox.workspace.manifest import Entry, EntryKind, ancestors
 
 MAX_TEXT_BYTES: Final = 4 << 20
 """A larger file goes as a binary patch."""
@@ -54,7 +54,8 @@ def write_patch(found: Sequence[Change], old: Tree, new: Tree, out: BinaryIO) ->
     Raises LayerCorruptError: a content is not what was recorded. OSError: `out` cannot be written.
     """
     left_out = []
-    occupied = {change.path for change in found if change.new is not None}
+    leaves = {entry.path for change in found for entry in (change.old, change.new) if _is_leaf(entry)}
+    occupied = {above for path in leaves for above in ancestors(path)}
     for change in found:
         reason = _why_not(change, occupied)
         if reason:
@@ -69,20 +70,24 @@ def write_patch(found: Sequence[Change], old: Tree, new: Tree, out: BinaryIO) ->
     return left_out
 
 
+def _is_leaf(entry: Entry | None) -> TypeGuard[Entry]:
+    return entry is not None and entry.kind in (EntryKind.FILE, EntryKind.SYMLINK)
+
+
 def _why_not(change: Change, occupied: set[bytes]) -> str:
     if judge_metadata(change.path) is not None:
         return "git does not apply what is called like its own metadata"
     entry = change.new if change.new is not None else change.old
-    if entry is None or entry.kind in (EntryKind.FILE, EntryKind.SYMLINK):
+    if entry is None or _is_leaf(entry):
         return ""
     if entry.kind is not EntryKind.DIRECTORY:
         return f"is a {entry.kind.value}"
     if change.kind is ChangeKind.MODE_CHANGED:
         return "git does not record modes of directories"
-    if change.new is not None and not any(path.startswith(change.path + b"/") for path in occupied):
-        # What it took the place of goes all the same; only the directory itself cannot be said.
-        return "" if change.kind is ChangeKind.TYPE_CHANGED else "git does not record empty directories"
-    return ""
+    # Where it took the place of a file, that goes all the same; only the directory itself cannot be said.
+    if change.path in occupied or change.kind is ChangeKind.TYPE_CHANGED:
+        return ""
+    return "git does not record empty directories"
 
 
 def _is_same_to_git(change: Change, old: Tree, new: Tree) -> bool:

@@ -7,25 +7,20 @@ are compared with their digests while they are copied.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Final
 
-from engine.checkpoints.names import directory_of, look
+from engine.checkpoints.names import SYNC_ALL_FROM, directory_of, look, sync_file_system
 from engine.checkpoints.operations import Action, Goal, Operation
 from engine.errors import ApplyConflictError
 from sandbox.errors import LayerCorruptError
 from sandbox.workspace.beneath import DIRECTORY, open_beneath
 from sandbox.workspace.display import display
 from sandbox.workspace.manifest import EntryKind, parent
-
-SYNC_ALL_FROM: Final = 64
-"""From so many files or directories on, one sync of the file system costs less than one for each."""
 
 Source = Callable[[Operation], Iterator[bytes]]
 """The content of an operation's new file, in chunks."""
@@ -68,9 +63,6 @@ def naming(path: bytes) -> Iterator[None]:
         yield
     except OSError as error:
         raise PathFault(path, error) from error
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def temporary(apply_id: str, index: int) -> bytes:
@@ -216,9 +208,7 @@ def settle(root_fd: int, directories: Iterable[bytes], *, everything: bool = Fal
     paths = sorted(set(directories))
     if everything or len(paths) >= SYNC_ALL_FROM:
         with naming(b""):
-            if _libc.syncfs(root_fd) != 0:
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code))
+            sync_file_system(root_fd)
         return
     for path in paths:
         with naming(path):
