@@ -41,7 +41,6 @@ from engine.validation.service import ValidationService
 from sandbox.docker.api import DockerApi
 from sandbox.docker.doctor import examine
 from sandbox.docker.environment import EnvironmentBuilder
-from sandbox.docker.helper import HelperContainer, HelperMounter
 from sandbox.docker.image import RUNNER, ImageBuilder
 from sandbox.docker.image_api import ImageApi
 from sandbox.docker.pool import PoolBounds
@@ -196,6 +195,8 @@ async def _put_in_order(ground: _Ground, engine: bool) -> None:
             if engine:
                 raise
             # No engine, no containers: what is mounted can be cleaned without it.
+        # Who shares the mount point takes it away at its end when nobody else does: the dead could not.
+        await ground.blocking(ground.store.share)
         await ground.blocking(ground.store.cleanup)
     await ground.blocking(recover_executions, ground.journal, ground.locks)
     await ground.blocking(recover_applies, ground.home)
@@ -280,6 +281,7 @@ def _mounter(home: Path, store_id: str, lease: str, socket_path: str) -> Mounter
     """Who mounts: this process when it is root, else a helper container, started when it is first needed."""
     if os.geteuid() == 0:
         return KernelMounter()
+    from sandbox.docker.helper import HelperContainer, HelperMounter
 
     def start(bases: Sequence[Path]) -> HelperContainer:
         return HelperContainer(socket_path, f"{RUNNER}:latest", home, bases, store_id, lease)
