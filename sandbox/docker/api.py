@@ -17,11 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any, Final, TypeVar, cast
-
-import docker
-import docker.errors
-import requests.exceptions
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from sandbox.errors import (
     EngineTimeoutError,
@@ -30,6 +26,9 @@ from sandbox.errors import (
     SandboxUnavailableError,
     SpecRefusedError,
 )
+
+if TYPE_CHECKING:
+    import docker
 
 DEFAULT_SOCKET: Final = "/var/run/docker.sock"
 PREFERRED_API: Final = (1, 41)
@@ -209,6 +208,10 @@ class DockerApi:
     def _perform(
         self, call: str, limit: timedelta, work: Callable[[docker.APIClient], T], fine: tuple[int, ...]
     ) -> T | None:
+        # Here, in a worker thread, because importing the SDK takes longer than most commands.
+        import docker.errors
+        import requests.exceptions
+
         try:
             client = self._client()
             client.timeout = int(limit.total_seconds())
@@ -224,6 +227,8 @@ class DockerApi:
             raise EngineUnreachableError(self.socket_path, str(error)) from error
 
     def _client(self) -> docker.APIClient:
+        import docker
+
         client = getattr(self._local, "client", None)
         if client is None:
             client = docker.APIClient(
@@ -243,6 +248,8 @@ class DockerApi:
             connection.connect(self.socket_path)
 
     def _negotiated(self) -> str:
+        import docker
+
         with self._lock:
             if not self._version:
                 self._knock()

@@ -14,13 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar, cast
-
-import docker
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from sandbox.docker.api import DockerApi, EngineCallError
 from sandbox.docker.programs import Progress, silent
 from sandbox.errors import EngineTimeoutError
+
+if TYPE_CHECKING:
+    import docker
 
 T = TypeVar("T")
 
