@@ -166,6 +166,12 @@ class Running:
             assert time.monotonic() < deadline, f"no {text!r} in {self.stderr!r}"
             assert self._read(deadline), f"ended without {text!r}: {self.stderr!r}"
 
+    def until_or_end(self, text: str) -> None:
+        """Read standard error until `text` was seen or the command ends."""
+        deadline = time.monotonic() + LIMIT_S
+        while text.encode() not in self.stderr and self._read(deadline):
+            assert time.monotonic() < deadline, f"no {text!r} in {self.stderr!r}"
+
     def for_another(self, seconds: float) -> None:
         """Read standard error for that long, or until the command ends."""
         deadline = time.monotonic() + seconds
