@@ -113,7 +113,7 @@ class ImageBuildError(SandboxError):
 class SetupFailedError(SandboxError):
     """Command number `index` (from 0) of an environment's set-up failed.
 
-    exit_code: the command's own; None when it was stopped, and `reason` says why.
+    exit_code: the command's own; None when it was stopped. reason: why it was stopped or killed, else empty.
     output_tail: the end of its output, not escaped for a terminal.
     """
 

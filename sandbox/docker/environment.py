@@ -44,6 +44,8 @@ _WATCH_SECONDS: Final = 0.5
 _EXIT_LIMIT: Final = timedelta(seconds=10)
 _LINE_BYTES: Final = 64 * 1024
 _ROOT: Final = "/"
+_KILLED: Final = 137
+"""What a shell answers for a child that SIGKILL ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +221,10 @@ class EnvironmentBuilder:
         report.finish()
         state = await self._ended_state(container)
         code = None if stopped else int(state.get("ExitCode", 0))
-        if state.get("OOMKilled") and code != 0:
-            stopped, code = f"ran out of memory ({self._limits.memory_bytes} bytes)", None
+        if code == _KILLED:
+            # Not every engine notices when the kernel kills a child for memory; nobody else kills here.
+            sure = "" if state.get("OOMKilled") else "most likely "
+            stopped = f"was killed with SIGKILL, {sure}at its memory limit ({self._limits.memory_bytes} bytes)"
         if code != 0:
             index = max(0, report.index)
             raise SetupFailedError(index, report.commands[index], code, report.tail(), stopped)

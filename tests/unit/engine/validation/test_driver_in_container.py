@@ -36,6 +36,8 @@ class Containers:
         self.volumes = {
             str(root): {"bind": "/workspace", "mode": "ro"},
             str(tools): {"bind": "/opt/tools/bin", "mode": "ro"},
+            # A base that was made on the machine has a Python; here none is wanted.
+            "/dev/null": {"bind": "/usr/bin/python3", "mode": "ro"},
         }
 
     async def __call__(self, request: ExecRequest) -> ExecResult:
