@@ -315,6 +315,41 @@ def test_names_of_any_bytes_are_applied(bench: Bench) -> None:
     assert not (bench.project / "-rf").exists()
 
 
+def test_a_project_path_of_any_bytes_is_applied_to_and_undone(tmp_path: Path) -> None:
+    directory = tmp_path / os.fsdecode(b'a,b:c\\d"e\n\xff')
+    directory.mkdir()
+    bench = Bench(directory)
+    (bench.project / "f").write_text("old")
+    bench.start()
+    (bench.head / "f").write_text("new")
+    bench.seal()
+    bench.apply()
+    assert (bench.project / "f").read_text() == "new"
+    bench.undo()
+    assert (bench.project / "f").read_text() == "old"
+
+
+def test_names_that_this_file_system_folds_are_not_applied(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def folding_look(directory_fd: int, name: bytes) -> os.stat_result | None:
+        for found in os.listdir(directory_fd):
+            if os.fsencode(found).lower() == name.lower():
+                return os.stat(found, dir_fd=directory_fd, follow_symlinks=False)
+        return None
+
+    bench.start()
+    (bench.head / "README").write_text("one")
+    (bench.head / "readme").write_text("two")
+    bench.seal()
+    before = facts(bench.project)
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.checkpoints.staging.look", folding_look)
+        with pytest.raises(ApplyConflictError, match="same name as readme"):
+            bench.apply()
+    assert facts(bench.project) == before
+    bench.apply()
+    assert facts(bench.project) == facts(bench.head)
+
+
 def test_undo_of_a_changed_file_is_a_conflict_and_force_overrides_it(changed: Bench) -> None:
     before = facts(changed.project)
     changed.apply()
