@@ -26,6 +26,7 @@ format: ## put the code into the house's form
 	@$(PYTHON_BIN)/ruff format --quiet .
 
 test: setup ## lint, then the whole suite against the real engine
+	@.ci/setup testing
 	@.ci/lint
 	@$(PYTHON_BIN)/pytest
 

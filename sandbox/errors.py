@@ -117,9 +117,7 @@ class SetupFailedError(SandboxError):
     output_tail: the end of its output, not escaped for a terminal.
     """
 
-    def __init__(
-        self, index: int, command: str, exit_code: int | None, output_tail: str, reason: str = ""
-    ) -> None:
+    def __init__(self, index: int, command: str, exit_code: int | None, output_tail: str, reason: str = "") -> None:
         how = reason or f"ended with exit code {exit_code}"
         super().__init__(f"environment.setup[{index}] ({command!r}) {how}")
         self.index = index
@@ -205,9 +203,7 @@ class HostDiskFullError(SandboxError):
     """The host's disk cannot hold `needed_bytes` more for `purpose`."""
 
     def __init__(self, purpose: str, needed_bytes: int, free_bytes: int) -> None:
-        super().__init__(
-            f"the host's disk has {free_bytes} bytes free, {needed_bytes} are needed for {purpose}"
-        )
+        super().__init__(f"the host's disk has {free_bytes} bytes free, {needed_bytes} are needed for {purpose}")
         self.purpose = purpose
         self.needed_bytes = needed_bytes
         self.free_bytes = free_bytes
