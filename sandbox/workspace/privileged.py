@@ -155,11 +155,12 @@ def _forgive(work: str) -> None:
 
     Right, because it guards against power cuts, and after one no unsealed layer is ever mounted again.
     """
-    for name in ("volatile", ""):
-        try:
-            os.rmdir(os.path.join(work, "work", "incompat", name))
-        except FileNotFoundError:
-            return
+    mark = os.path.join(work, "work", "incompat", "volatile")
+    try:
+        os.unlink(os.path.join(mark, "dirty"))
+    except FileNotFoundError:
+        return
+    os.rmdir(mark)
 
 
 def _layer_fds(paths: Sequence[str], namespace: int | None, opened: list[int]) -> list[int]:

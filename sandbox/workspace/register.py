@@ -7,7 +7,8 @@ Durability: by default a transaction is on the disk when its method returns. Wit
 is there at the latest when the next durable transaction of *any* connection on the same file is (they
 share one write-ahead log, which is synced in order): so a store whose file is the journal's pays for
 no sync of its own, and a crash before the journal's row only leaves directories that no row names.
-Removals are durable at once always: a row must not come back after its directory is gone.
+Removals of committed layers and volumes are durable at once always: such a row must not come back after its
+directory is gone.
 """
 
 from __future__ import annotations
@@ -86,9 +87,9 @@ class Register:
                 raise
             self._connection.execute("COMMIT")
 
-    def _remove(self, *statements: tuple[str, str]) -> None:
+    def _remove(self, *statements: tuple[str, str], durable: bool = True) -> None:
         with self._lock:  # held throughout, so that nobody else's setting comes in between
-            self._synchronous(full=True)
+            self._synchronous(full=durable or self._durable)
             try:
                 with self._writing() as connection:
                     for statement, value in statements:
@@ -128,9 +129,7 @@ class Register:
 
     def remove_volume(self, volume: VolumeId) -> None:
         """Remove its row and those of all its layers."""
-        self._remove(
-            ("DELETE FROM layers WHERE volume = ?", volume), ("DELETE FROM volumes WHERE id = ?", volume)
-        )
+        self._remove(("DELETE FROM layers WHERE volume = ?", volume), ("DELETE FROM volumes WHERE id = ?", volume))
 
     # -- layers ----------------------------------------------------------------------------------
 
@@ -181,8 +180,22 @@ class Register:
         """All layers, parents before children: a parent was there before what stands on it."""
         return self._placed("TRUE")
 
+    def chain(self, name: LayerName) -> list[Placed]:
+        """The layer and all below it, the bottom one first. Raises LayerNotFoundError."""
+        below = (
+            "id IN (WITH RECURSIVE below(id) AS (VALUES (?) UNION ALL"
+            " SELECT layers.parent FROM layers JOIN below USING (id) WHERE layers.parent IS NOT NULL)"
+            " SELECT id FROM below)"
+        )
+        found = self._placed(below, name)
+        if not found:
+            raise LayerNotFoundError(name)
+        return found
+
     def remove(self, layer: str) -> None:
-        self._remove(("DELETE FROM layers WHERE id = ?", layer))
+        """An active layer or a view need not be gone for good: without files its row is only a name."""
+        kind = self.get(layer).layer.kind if self.exists(layer) else LayerKind.ACTIVE
+        self._remove(("DELETE FROM layers WHERE id = ?", layer), durable=kind is LayerKind.COMMITTED)
 
     def _placed(self, where: str, *values: object) -> list[Placed]:
         statement = (

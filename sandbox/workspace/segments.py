@@ -1,182 +1,205 @@
-"""How a long chain of layers is mounted: as few merged segments.
+"""Which directories a chain of layers is mounted as: merged segments, counted like a number to the base 16.
 
-A chain is kept like a number in base 16. Each committed layer is a segment of level 0; when 16 segments of one
-level are complete they are merged into one of the next level. A chain of n layers is thus a stack of at most
-15 segments a level, and each entry is linked again once a level. The stack of a layer is a pure function of
-its chain, so forks share segments. Segments are derived data: whatever is missing is built again, and where a
-segment cannot be built (its volume is full) its parts are used instead.
+When sixteen neighbouring segments of one level and one volume are complete they are wanted as one segment of
+the next level (level 0 is a layer itself), so that a chain of n layers is at most 15 directories a level. A
+segment is named by its level and the topmost layer in it, so that forks share it. Deciding is pure (`push`).
 
-A segment's directory has the form of a layer's: `upper` and `manifest`; the manifest is written last.
+Segments are derived data. `Merger` builds them a piece at a time, from hard links, beside what is mounted
+meanwhile: no single step pays for a large one. A segment that is missing or broken is only a longer mount.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import secrets
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sandbox.workspace.beneath import DIRECTORY, open_beneath, opened
-from sandbox.workspace.layer import LayerName
+from sandbox.workspace.beneath import DIRECTORY, LOOK, open_beneath, open_directory, open_regular
+from sandbox.workspace.copies import copy_content
+from sandbox.workspace.layer import LayerName, VolumeId
 from sandbox.workspace.manifest import Entry, EntryKind, Manifest, merge, parent
-from sandbox.workspace.mounting import Mounter
-from sandbox.workspace.tree import rmtree
+from sandbox.workspace.tree import read_xattrs
 
-FAN_OUT: Final = 16
+WIDTH: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of 16**level layers of one chain; `top` is the uppermost."""
+    """A layer (level 0, then `place` is its directory) or 16 segments of the level below in one."""
 
     level: int
     top: LayerName
+    volume: VolumeId
+    place: str
+    parts: tuple[Segment, ...] = ()
 
 
 Stack = tuple[Segment, ...]
 """Bottom first."""
 
 
-def grown(below: Stack, name: LayerName) -> Stack:
-    """The stack of a layer that stands on a chain with stack `below`. Pure."""
-    stack = [*below, Segment(0, name)]
-    while len(stack) >= FAN_OUT and stack[-1].level == stack[-FAN_OUT].level:
-        merged = Segment(stack[-1].level + 1, stack[-1].top)
-        del stack[-FAN_OUT:]
-        stack.append(merged)
-    return tuple(stack)
+def segment_place(level: int, top: LayerName) -> str:
+    """The name of a merged segment's directory."""
+    return f"{level}-{top}"
+
+
+def push(stack: Stack, name: LayerName, volume: VolumeId, place: str) -> Stack:
+    """The stack with one more layer on top."""
+    stack = (*stack, Segment(0, name, volume, place))
+    while len(stack) >= WIDTH:
+        last = stack[-WIDTH:]
+        if any(part.level != last[-1].level or part.volume != last[-1].volume for part in last):
+            break
+        level = last[-1].level + 1
+        place = segment_place(level, last[-1].top)
+        stack = (*stack[:-WIDTH], Segment(level, last[-1].top, last[-1].volume, place, last))
+    return stack
+
+
+def visible(stack: Sequence[Segment], is_built: Callable[[Segment], bool]) -> list[Segment]:
+    """The directories to mount for it, bottom first: parts where a segment is not built yet."""
+    found: list[Segment] = []
+    for segment in stack:
+        if segment.level == 0 or is_built(segment):
+            found.append(segment)
+        else:
+            found += visible(segment.parts, is_built)
+    return found
+
+
+def missing(stack: Sequence[Segment], is_built: Callable[[Segment], bool]) -> Iterator[Segment]:
+    """What is to be built for it, the parts of a segment before it."""
+    for segment in stack:
+        if segment.level and not is_built(segment):
+            yield from missing(segment.parts, is_built)
+            yield segment
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A segment on disk."""
+class Source:
+    """A directory that goes into a segment."""
 
-    upper: Path
+    directory: Path
     manifest: Manifest
 
 
-def build(directory: Path, parts: Sequence[Part], owner: tuple[int, int] | None, mounter: Mounter) -> Manifest:
-    """Make the segment `directory` out of `parts`, bottom first; atomic: it is there whole or not at all.
+class Merger:
+    """Builds the files of one segment in the directory `target`, which it makes; bottom source first.
 
-    Files are hard links where that can be, else copies. Raises OSError (ENOSPC among others); nothing is left.
+    Preconditions: all on one file system; nobody changes the sources meanwhile. As root, what is made belongs
+    to whom it belongs in the source.
     """
-    manifest = merge(part.manifest for part in parts)
-    making = directory.with_name(f"{directory.name}.{secrets.token_hex(4)}.making")
-    making.mkdir(mode=0o755)
-    try:
-        upper = making / "upper"
-        upper.mkdir()
-        shutil.copystat(parts[-1].upper, upper)
-        if owner is not None:
-            os.chown(upper, *owner)
-        _fill(upper, manifest, parts, owner)
-        opaque = [entry.path for entry in manifest if entry.opaque]
-        if opaque:
-            mounter.set_opaque(upper, opaque)
-        _date(upper, manifest)
-        (making / "manifest").write_bytes(manifest.to_bytes())
-        making.rename(directory)
-    except BaseException:
-        with opened(making.parent) as above:
-            rmtree(above, os.fsencode(making.name))
-        raise
-    return manifest
 
+    def __init__(self, target: Path, sources: Sequence[Source]) -> None:
+        self.manifest: Final = merge(source.manifest for source in sources)
+        self._target = target
+        self._sources = sources[::-1]
+        self._fds: list[int] = []
+        self._open_directories: dict[tuple[int, bytes], int] = {}
 
-def _fill(upper: Path, manifest: Manifest, parts: Sequence[Part], owner: tuple[int, int] | None) -> None:
-    top_first = parts[::-1]
-    sources = [os.open(part.upper, DIRECTORY | os.O_CLOEXEC) for part in top_first]
-    try:
-        with opened(upper) as root:
-            for entry in manifest:
-                index = next(i for i, part in enumerate(top_first) if part.manifest.get(entry.path) is not None)
-                _place(root, sources[index], entry, owner)
-    finally:
-        for fd in sources:
-            os.close(fd)
-
-
-def _place(root: int, source: int, entry: Entry, owner: tuple[int, int] | None) -> None:
-    name = entry.path.rpartition(b"/")[2]
-    into = open_beneath(root, parent(entry.path) or b".", DIRECTORY)
-    try:
-        if entry.kind is EntryKind.WHITEOUT:
-            os.mknod(name, 0o020000, os.makedev(0, 0), dir_fd=into)
-            return
-        origin = open_beneath(source, parent(entry.path) or b".", DIRECTORY)
+    def work(self) -> Generator[None, None, None]:
+        """Do all of it, one entry a turn. Closes what it opened also when it is given up (`close`)."""
+        self._target.mkdir(mode=0o755)
         try:
-            if entry.kind is EntryKind.DIRECTORY:
-                _make_directory(into, origin, name, entry, owner)
-            else:
-                _link(origin, into, name, owner)
+            self._fds = [open_directory(source.directory) for source in self._sources]
+            self._fds.append(open_directory(self._target))
+            if os.geteuid() == 0:
+                status = os.fstat(self._fds[0])
+                os.fchown(self._fds[-1], status.st_uid, status.st_gid)
+            for entry in self.manifest:
+                self._make(entry)
+                yield
+            for entry in reversed(list(self.manifest)):
+                if entry.kind is EntryKind.DIRECTORY:
+                    self._settle(entry)
+                    yield
         finally:
-            os.close(origin)
-    finally:
-        os.close(into)
-
-
-def _make_directory(into: int, origin: int, name: bytes, entry: Entry, owner: tuple[int, int] | None) -> None:
-    os.mkdir(name, 0o700, dir_fd=into)
-    fd = open_beneath(into, name, DIRECTORY)
-    try:
-        if owner is not None:
-            status = os.stat(name, dir_fd=origin, follow_symlinks=False)
-            os.fchown(fd, status.st_uid, status.st_gid)
-        for attribute, value in entry.xattrs:
-            os.setxattr(fd, attribute, value)
-        # As an ordinary user the directory must stay open to us until it is filled; `_date` closes it.
-        os.fchmod(fd, entry.mode | 0o700)
-    finally:
-        os.close(fd)
-
-
-def _link(origin: int, into: int, name: bytes, owner: tuple[int, int] | None) -> None:
-    try:
-        os.link(name, name, src_dir_fd=origin, dst_dir_fd=into, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in (errno.EMLINK, errno.EXDEV, errno.EPERM):
-            raise
-        _copy(origin, into, name, owner)
-
-
-def _copy(origin: int, into: int, name: bytes, owner: tuple[int, int] | None) -> None:
-    status = os.stat(name, dir_fd=origin, follow_symlinks=False)
-    if (status.st_mode & 0o170000) == 0o120000:
-        os.symlink(os.readlink(name, dir_fd=origin), name, dir_fd=into)
-    elif (status.st_mode & 0o170000) == 0o100000:
-        read = open_beneath(origin, name, os.O_RDONLY | os.O_NOFOLLOW)
-        write = open_beneath(into, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            while os.copy_file_range(read, write, 1 << 24):
-                pass
-            for attribute in os.listxattr(read):
-                if attribute.startswith("user."):
-                    os.setxattr(write, attribute, os.getxattr(read, attribute))
-            if owner is not None:
-                os.fchown(write, status.st_uid, status.st_gid)
-            os.fchmod(write, status.st_mode & 0o7777)
-        finally:
-            os.close(read)
-            os.close(write)
-    else:
-        os.mknod(name, status.st_mode, 0, dir_fd=into)
-    if owner is not None:
-        os.chown(name, status.st_uid, status.st_gid, dir_fd=into, follow_symlinks=False)
-    os.utime(name, ns=(status.st_mtime_ns, status.st_mtime_ns), dir_fd=into, follow_symlinks=False)
-
-
-def _date(upper: Path, manifest: Manifest) -> None:
-    """Give directories their mode and time, the innermost first: filling them changed both."""
-    directories = [entry for entry in manifest if entry.kind is EntryKind.DIRECTORY]
-    with opened(upper) as root:
-        for entry in reversed(directories):
-            fd = open_beneath(root, entry.path, DIRECTORY)
-            try:
-                os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
-                os.fchmod(fd, entry.mode)
-            finally:
+            self._forget_directories()
+            for fd in self._fds:
                 os.close(fd)
+            self._fds = []
+
+    def opaque(self) -> list[bytes]:
+        """The directories that are to be marked opaque."""
+        return [entry.path for entry in self.manifest if entry.opaque]
+
+    def _make(self, entry: Entry) -> None:
+        self._forget_directories(beyond=2 * WIDTH)
+        number = self._topmost(entry)
+        name = entry.path.rpartition(b"/")[2]
+        into = self._directory(len(self._sources), parent(entry.path))
+        if entry.kind is EntryKind.DIRECTORY:
+            os.mkdir(name, 0o700, dir_fd=into)
+            return
+        of = self._directory(number, parent(entry.path))
+        try:
+            os.link(name, name, src_dir_fd=of, dst_dir_fd=into, follow_symlinks=False)
+        except OSError as error:
+            if error.errno != errno.EMLINK:
+                raise
+            self._copy(entry, of, into, name)
+
+    def _copy(self, entry: Entry, of: int, into: int, name: bytes) -> None:
+        """What has as many names as a file can have."""
+        status = os.stat(name, dir_fd=of, follow_symlinks=False)
+        if entry.kind is EntryKind.SYMLINK:
+            os.symlink(entry.target, name, dir_fd=into)
+        elif entry.kind is not EntryKind.FILE:
+            os.mknod(name, status.st_mode, status.st_rdev, dir_fd=into)
+        else:
+            source = open_regular(of, name)
+            target = open_beneath(into, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            try:
+                copy_content(source, target)
+                for attribute, value in entry.xattrs:
+                    os.setxattr(target, attribute, value)
+            finally:
+                os.close(source)
+                os.close(target)
+        self._dress(into, name, status)
+
+    def _settle(self, entry: Entry) -> None:
+        """A directory's own attributes, when nothing is added to it any more."""
+        self._forget_directories(beyond=2 * WIDTH)
+        source = self._directory(self._topmost(entry), entry.path)
+        made = self._directory(len(self._sources), entry.path)
+        for attribute, value in read_xattrs(source, entry.path)[0]:
+            os.setxattr(made, attribute, value)
+        above = self._directory(len(self._sources), parent(entry.path))
+        self._dress(above, entry.path.rpartition(b"/")[2], os.fstat(source))
+
+    def _dress(self, directory_fd: int, name: bytes, status: os.stat_result) -> None:
+        """Owner first, which takes setuid bits away; times last."""
+        if os.geteuid() == 0:
+            os.chown(name, status.st_uid, status.st_gid, dir_fd=directory_fd, follow_symlinks=False)
+        fd = open_beneath(directory_fd, name, LOOK)
+        try:
+            if (status.st_mode & 0o170000) != 0o120000:
+                os.chmod(f"/proc/self/fd/{fd}", status.st_mode & 0o7777)
+        finally:
+            os.close(fd)
+        os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=directory_fd, follow_symlinks=False)
+
+    def _directory(self, number: int, path: bytes) -> int:
+        """The directory `path` of a source (or of the target, the last number), open until it is forgotten."""
+        if not path:
+            return self._fds[number]
+        fd = self._open_directories.get((number, path))
+        if fd is None:
+            fd = open_beneath(self._fds[number], path, DIRECTORY)
+            self._open_directories[number, path] = fd
+        return fd
+
+    def _topmost(self, entry: Entry) -> int:
+        """The number of the source that the entry is taken from."""
+        return next(n for n, source in enumerate(self._sources) if source.manifest.get(entry.path) is not None)
+
+    def _forget_directories(self, beyond: int = 0) -> None:
+        """Close them all when they are more than `beyond`."""
+        if len(self._open_directories) > beyond:
+            for fd in self._open_directories.values():
+                os.close(fd)
+            self._open_directories.clear()
