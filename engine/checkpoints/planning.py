@@ -269,7 +269,10 @@ class _Planner:
             return
         if new.mode & ~goal.mode & 0o7002 and new.kind is not EntryKind.SYMLINK:
             self._found.note(NoteKind.MODE, path, f"mode {new.mode:04o} is applied as {goal.mode:04o}")
-        if self._may_write(path, compare(then, now, self._baseline.root.start_ns), now, goal):
+        reason = compare(then, now, self._baseline.root.start_ns)
+        if reason and goal.digest:
+            reason += f"; the execution's has sha256 {goal.digest[:12]}"
+        if self._may_write(path, reason, now, goal):
             self._found.wish(path, now, goal)
             if now is not None and now.kind is EntryKind.DIRECTORY and goal.kind is not EntryKind.DIRECTORY:
                 self._replaced.add(path)
