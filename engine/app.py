@@ -51,7 +51,7 @@ from sandbox.host import Probe
 from sandbox.workspace.leases import Lease, dead_leases, is_live
 from sandbox.workspace.mounting import Mounter
 from sandbox.workspace.mounts import KernelMounter
-from sandbox.workspace.overlay_v1 import OverlayLayerStore
+from sandbox.workspace.overlay import OverlayLayerStore
 from sandbox.workspace.register import Register
 
 _WORKERS: Final = 8
@@ -168,8 +168,9 @@ async def _lay_ground(config: EngineConfig, stack: AsyncExitStack, threads: Thre
     stack.callback(api.close)
     mounter = _mounter(home, store_id, lease.name, api.socket_path)
     stack.push_async_callback(blocking, mounter.close)
-    register = await blocking(Register, home / "journal.db")
-    store = await blocking(OverlayLayerStore, home, register, mounter)
+    # The journal's own transactions put the layers' rows on the disk, too.
+    register = await blocking(lambda: Register(home / "journal.db", durable=False))
+    store = await blocking(lambda: OverlayLayerStore(home, register, mounter, lease=lease.name))
     stack.push_async_callback(blocking, store.close)
     return _Ground(
         home=home,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sandbox.workspace.layer import DiskLimit, LayerKey, LayerKind, LayerName, VolumeId
 from sandbox.workspace.mounts import KernelMounter
-from sandbox.workspace.overlay_v1 import OverlayLayerStore
+from sandbox.workspace.overlay import OverlayLayerStore
 from sandbox.workspace.register import Register
 
 VOLUME = VolumeId("run-1")
