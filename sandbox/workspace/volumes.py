@@ -178,9 +178,12 @@ class Volumes:
         return done
 
     def usage(self, volume: VolumeId) -> Usage:
-        """Bytes and inodes in use in the open volume, as its file system counts. Only where `hard`."""
+        """Bytes and inodes that the open volume has no more to give, as its file system counts. Only where `hard`.
+
+        What it keeps back for itself counts as used: a step is refused it.
+        """
         status = os.statvfs(self.path(volume))
-        return Usage((status.f_blocks - status.f_bfree) * status.f_frsize, status.f_files - status.f_ffree)
+        return Usage((status.f_blocks - status.f_bavail) * status.f_frsize, status.f_files - status.f_favail)
 
     def capacity(self, volume: VolumeId, limit: DiskLimit) -> DiskLimit:
         """What the open volume holds when it is full; never more than `limit`, less what the file system needs."""
