@@ -12,6 +12,7 @@ import ctypes
 import errno
 import os
 import stat
+import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -39,6 +40,9 @@ _MOUNT_ATTR_RDONLY: Final = 1
 _MOUNT_ATTR_NOSUID: Final = 2
 _MOUNT_ATTR_NODEV: Final = 4
 _MOUNT_ATTR_IDMAP: Final = 0x00100000
+_STATX_INO: Final = 0x100
+_STATX_MNT_ID: Final = 0x1000
+_STATX_BYTES: Final = 256
 _CLONE_NEWUSER: Final = 0x10000000
 _MAX_ID: Final = 0xFFFFFFFF
 
@@ -172,10 +176,9 @@ def _layer_fds(paths: Sequence[str], namespace: int | None, opened: list[int]) -
     if namespace is None:
         opened.extend(os.open(path, kernel.PLACE) for path in paths)
         return list(opened)
-    identities = [(status.st_dev, status.st_ino) for status in (os.stat(p, follow_symlinks=False) for p in paths)]
     # By mount and not by device: one file system may be mounted in several places, with others between them.
-    mount_ids = [_mount_of(path) for path in paths]
-    clones: dict[str, tuple[int, str]] = {}
+    identities, mount_ids = zip(*(_identity(path) for path in paths), strict=True)
+    clones: dict[int, tuple[int, str]] = {}
     for mount_id in dict.fromkeys(mount_ids):
         around = os.path.commonpath([path for path, of in zip(paths, mount_ids, strict=True) if of == mount_id])
         clones[mount_id] = (_idmapped_clone(around, namespace), around)
@@ -183,7 +186,7 @@ def _layer_fds(paths: Sequence[str], namespace: int | None, opened: list[int]) -
     found = []
     for path, identity, mount_id in zip(paths, identities, mount_ids, strict=True):
         clone, around = clones[mount_id]
-        fd = _open_inside(clone, os.path.relpath(path, around))
+        fd = _open_inside(clone, path[len(around) :].lstrip("/") or ".")
         opened.append(fd)
         status = os.fstat(fd)
         if (status.st_dev, status.st_ino) != identity:
@@ -192,13 +195,14 @@ def _layer_fds(paths: Sequence[str], namespace: int | None, opened: list[int]) -
     return found
 
 
-def _mount_of(path: str) -> str:
-    """The id of the mount that the directory is on."""
-    fd = os.open(path, kernel.PLACE)
-    try:
-        return _mount_id(fd)
-    finally:
-        os.close(fd)
+def _identity(path: str) -> tuple[tuple[int, int], int]:
+    """Device and inode of the directory, and the id of the mount it is on."""
+    found = ctypes.create_string_buffer(_STATX_BYTES)
+    result = libc.statx(_AT_FDCWD, os.fsencode(path), _AT_SYMLINK_NOFOLLOW, _STATX_INO | _STATX_MNT_ID, found)
+    kernel.check(result, "statx", path)
+    (inode,) = struct.unpack_from("=Q", found, 32)
+    major, minor, mount_id = struct.unpack_from("=IIQ", found, 136)
+    return (os.makedev(major, minor), inode), mount_id
 
 
 def _open_inside(clone: int, path: str) -> int:
