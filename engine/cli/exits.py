@@ -42,6 +42,14 @@ class UsageError(Exception):
         self.hint = hint
 
 
+class SignalledError(Exception):
+    """A signal ended the command before there was an outcome to tell; `exit` is what it ends with."""
+
+    def __init__(self, exit: Exit) -> None:
+        super().__init__("interrupted before there was an outcome")
+        self.exit = exit
+
+
 EXIT_OF: Final[Mapping[type[BaseException], Exit]] = MappingProxyType(
     {
         UsageError: Exit.USAGE,
@@ -101,6 +109,8 @@ EXIT_OF_STATE: Final[Mapping[ExecutionState, Exit]] = MappingProxyType(
 
 def exit_of(error: BaseException) -> Exit:
     """The code for an error that ended the command."""
+    if isinstance(error, SignalledError):
+        return error.exit
     for kind in type(error).__mro__:
         if kind in EXIT_OF:
             return EXIT_OF[kind]

@@ -6,7 +6,7 @@ import traceback
 
 from engine import errors as engine_errors
 from engine.cli.escape import block, one_line
-from engine.cli.exits import UsageError
+from engine.cli.exits import SignalledError, UsageError
 from sandbox import errors as sandbox_errors
 
 KNOWN = (UsageError, engine_errors.EngineError, sandbox_errors.SandboxError, OSError)
@@ -22,7 +22,7 @@ def message_of(error: BaseException) -> str:
     if isinstance(error, OSError):
         where = f"{one_line(str(error.filename))}: " if error.filename is not None else ""
         return f"{where}{one_line(error.strerror or str(error) or type(error).__name__)}"
-    if isinstance(error, KNOWN):
+    if isinstance(error, (*KNOWN, SignalledError)):
         if isinstance(error, engine_errors.EnvironmentUnfitError):
             return block(error.reason)
         return block(str(error))

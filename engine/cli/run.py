@@ -5,11 +5,12 @@ With `--json`, standard output gets exactly one object, whatever happens; withou
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
 from engine.cli.difference import survey
-from engine.cli.exits import EXIT_OF_STATE, Exit, exit_of
+from engine.cli.exits import EXIT_OF_STATE, Exit, SignalledError, exit_of
 from engine.cli.failures import KNOWN, hint_of, message_of
 from engine.cli.follow import follow
 from engine.cli.outcome import Outcome, tell
@@ -44,6 +45,10 @@ async def run_plan(session: Session) -> Exit:
     except KNOWN as error:
         if arguments.json and not told:
             session.output.result_json(no_outcome_json(error, name, execution_id))
+        raise
+    except asyncio.CancelledError:
+        if arguments.json and not told:
+            session.output.result_json(no_outcome_json(SignalledError(session.interrupts.exit), name, execution_id))
         raise
 
 
