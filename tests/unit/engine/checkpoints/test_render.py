@@ -22,11 +22,11 @@ def stats(bench: Bench) -> dict[bytes, FileStat]:
 def test_every_kind_of_change_is_shown(changed: Bench) -> None:
     text = "\n".join(rendered(changed))
     assert "-print('one')\n+print('two')" in text
-    assert "diff --git a/run.sh b/run.sh\nold mode 0755\nnew mode 0700" in text
+    assert "diff --git a/run.sh b/run.sh\nold mode 100755\nnew mode 100700" in text
     assert "-src/main.py\n\\ No newline at end of file\n+src/new.py" in text
     assert "Contents differ: 2304 bytes sha256" in text
-    assert "was a directory mode 0755\nis a file mode 0644" in text
-    assert "deleted file mode 0644\n--- a/gone/a\n+++ /dev/null\n@@ -1 +0,0 @@\n-a" in text
+    assert "was a directory mode 0755\nis a file mode 100644" in text
+    assert "deleted file mode 100644\n--- a/gone/a\n+++ /dev/null\n@@ -1 +0,0 @@\n-a" in text
     assert "new directory mode 0755" in text
 
 
