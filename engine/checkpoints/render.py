@@ -145,13 +145,13 @@ def _heading(change: Change) -> Iterator[str]:
             yield f"was a {_told(before)}"
             yield f"is a {_told(after)}"
         elif before.kind is not EntryKind.SYMLINK and before.mode != after.mode:
-            yield f"old mode {_mode(before)}"
-            yield f"new mode {_mode(after)}"
+            yield f"old mode {_shown_mode(before)}"
+            yield f"new mode {_shown_mode(after)}"
 
 
 def _told(entry: Entry) -> str:
     word = _WORDS.get(entry.kind, f"{entry.kind.value} (never applied)")
-    return word if entry.kind is EntryKind.SYMLINK else f"{word} mode {_mode(entry)}"
+    return word if entry.kind is EntryKind.SYMLINK else f"{word} mode {_shown_mode(entry)}"
 
 
 def _pair_lines(pair: Pair, name: str, limits: RenderLimits) -> Iterator[str]:
@@ -200,6 +200,6 @@ def _visible(character: str) -> str:
     return character if character in "\t\\" else display(character.encode("utf-8", "surrogateescape"))
 
 
-def _mode(entry: Entry) -> str:
+def _shown_mode(entry: Entry) -> str:
     """As git writes it, so that what is shown of files can be given to `git apply`."""
     return f"{'10' if entry.kind is EntryKind.FILE else ''}{entry.mode:04o}"
