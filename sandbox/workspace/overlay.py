@@ -11,12 +11,11 @@ On disk: `mnt` (a shared mount) with `volumes/<id>` (see `shelf`) and `slots`; `
 
 from __future__ import annotations
 
-import itertools
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,24 +23,22 @@ from sandbox.errors import (
     LayerExistsError,
     LayerInUseError,
     LayerKindError,
-    LayerNotFoundError,
     MountError,
     TreeRefusedError,
 )
 from sandbox.spec import SANDBOX_UID
 from sandbox.workspace.beneath import mounts_below, opened
-from sandbox.workspace.care import SharedMount, lease_of, unmount_dead, unnamed
+from sandbox.workspace.care import SharedMount, lease_of, unmount_dead
 from sandbox.workspace.chains import Chains
 from sandbox.workspace.changes import BaseTree
 from sandbox.workspace.display import display
 from sandbox.workspace.layer import IDENTIFIER, DiskLimit, Layer, LayerKey, LayerKind, LayerName, Usage, VolumeId
 from sandbox.workspace.leases import Lease, forget_dead, is_live
-from sandbox.workspace.manifest import Entry, EntryKind, Manifest, merge
-from sandbox.workspace.merging import SegmentKeeper
+from sandbox.workspace.manifest import Entry, EntryKind, Manifest
 from sandbox.workspace.mounting import Mounter
+from sandbox.workspace.opening import OpenVolume, OpenVolumes
 from sandbox.workspace.register import Placed, Register, Volume
 from sandbox.workspace.segments import Segment
-from sandbox.workspace.shelf import Shelf
 from sandbox.workspace.tree import DEFAULT_LIMITS, TreeLimits, scan
 from sandbox.workspace.volumes import Volumes
 
@@ -52,18 +49,6 @@ _BUILD_AT_LEAST: Final = 64
 _BUILD_RATE: Final = 4
 """Links made for segments after a commit: this many for each entry of the layer, and a few more. Each entry is
 linked once a level, so that with less than 16**4 layers the building keeps up."""
-
-
-@dataclass
-class _Open:
-    """A volume that this process has open. Whoever uses it holds `lock`."""
-
-    row: Volume
-    shelf: Shelf
-    keeper: SegmentKeeper
-    mask: str
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    mounted: dict[str, tuple[Path, str]] = field(default_factory=dict)
 
 
 class OverlayLayerStore:
@@ -96,10 +81,8 @@ class OverlayLayerStore:
         self._lock = threading.RLock()
         self._shared = SharedMount(self._mnt, mounter)
         self._volumes = Volumes(self._root, self._mnt / "volumes", mounter if hard_limits else None)
-        self._open: dict[VolumeId, _Open] = {}
-        self._asked_for: set[VolumeId] = set()
-        self._segments = _OpenSegments(register, self._open)
-        self._chains = Chains(register, self._segments)
+        self._open = OpenVolumes(self._root, register, self._volumes, mounter, self._lease)
+        self._chains = Chains(register, self._open.segments)
 
     @property
     def late_mounts(self) -> bool:
@@ -126,104 +109,23 @@ class OverlayLayerStore:
         if mounted:
             raise TreeRefusedError(display(mounted[0]), "is mounted below the project")
         owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 else (os.getuid(), os.getgid())
-        row = Volume(volume, base, limit, hide)
         with self._lock:
             self._shared.hold()
-            if volume in self._register.volumes():
-                raise LayerExistsError(volume)
-            self._volumes.create(volume, limit, owner)
-            try:
-                self._register.add_volume(row)
-            except BaseException:
-                self._volumes.abandon(volume)
-                raise
-            self._volumes.publish(volume, limit)
-            self._open[volume] = self._opened(row)
-            self._asked_for.add(volume)
+            self._open.create(Volume(volume, base, limit, hide), owner)
 
     def open_volume(self, volume: VolumeId) -> None:
         with self._lock:
             self._register.volume(volume)
             self._shared.hold()
-            already = set(self._open)
-            try:
-                self._open_with_ancestors(volume)
-            except BaseException:
-                self._release(set(self._open) - already)
-                raise
-            self._asked_for.add(volume)
-
-    def _open_with_ancestors(self, volume: VolumeId) -> None:
-        if volume in self._open:
-            return
-        row = self._register.volume(volume)
-        self._volumes.open(volume, row.limit)
-        try:
-            place = self._open[volume] = self._opened(row)
-        except BaseException:
-            self._volumes.close(volume)
-            raise
-        self._sweep(volume)
-        for layer in self._register.of_volume(volume):
-            if layer.layer.kind is LayerKind.COMMITTED:
-                place.shelf.verify(layer)
-        place.keeper.verify()
-        for above in self._volumes_under(volume):
-            self._open_with_ancestors(above)
-
-    def _opened(self, row: Volume) -> _Open:
-        shelf = Shelf(self._volumes.path(row.id))
-        try:
-            keeper = SegmentKeeper(row.id, shelf, self._mounter, self._lease, self._segments.manifest)
-            mask = "" if row.hide is None else shelf.mask(row.hide, row.base)
-        except BaseException:
-            shelf.close()
-            raise
-        return _Open(row, shelf, keeper, mask)
-
-    def _volumes_under(self, volume: VolumeId) -> set[VolumeId]:
-        """Other volumes that layers of this one stand on directly."""
-        parents = {row.layer.parent for row in self._register.of_volume(volume)} - {None}
-        return {self._register.get(str(name)).layer.volume for name in parents} - {volume}
+            self._open.open(volume)
 
     def close_volume(self, volume: VolumeId) -> None:
         with self._lock:
-            self._asked_for.discard(volume)
-            needed: set[VolumeId] = set()
-            waiting = list(self._asked_for)
-            while waiting:
-                using = waiting.pop()
-                if using not in needed:
-                    needed.add(using)
-                    waiting += self._volumes_under(using)
-            self._release(set(self._open) - needed)
-
-    def _release(self, volumes: set[VolumeId]) -> None:
-        """What is mounted goes first, everywhere: a mount has directories of several volumes."""
-        places = [self._open[volume] for volume in sorted(volumes)]
-        for place in places:
-            with place.lock:
-                for key in list(place.mounted):
-                    self._unmount(place, key)
-        for place in places:
-            with place.lock:
-                place.keeper.stop()
-                place.shelf.close()
-                del self._open[place.row.id]
-                self._volumes.close(place.row.id)
+            self._open.close(volume)
 
     def remove_volume(self, volume: VolumeId) -> None:
         with self._lock:
-            self._register.volume(volume)
-            if volume in self._open:
-                raise LayerInUseError(volume, "is open")
-            for row in self._register.of_volume(volume):
-                if any(child.layer.volume != volume for child in self._register.children(row.layer.id)):
-                    raise LayerInUseError(row.layer.id, "a layer in another volume stands on it")
-            with self._volumes.removal(volume) as free:
-                if not free:
-                    raise LayerInUseError(volume, "another process has it open")
-                self._register.remove_volume(volume)
+            self._open.remove(volume)
 
     def volumes(self) -> list[VolumeId]:
         return self._register.volumes()
@@ -236,7 +138,7 @@ class OverlayLayerStore:
         return self._register.volume(volume).hide
 
     def volume_usage(self, volume: VolumeId) -> tuple[Usage, DiskLimit]:
-        place = self._place(volume)
+        place = self._open.get(volume)
         if self._volumes.hard:
             return self._volumes.usage(volume), self._volumes.capacity(volume, place.row.limit)
         held = [row.layer.usage for row in self._register.of_volume(volume)]
@@ -254,7 +156,7 @@ class OverlayLayerStore:
         self, key: LayerKey, kind: LayerKind, parent: LayerName | None, volume: VolumeId, hide: Manifest | None
     ) -> Layer:
         _check_identifier(key)
-        place = self._place(volume)
+        place = self._open.get(volume)
         with place.lock:
             if self._register.exists(key):
                 raise LayerExistsError(key)
@@ -278,7 +180,7 @@ class OverlayLayerStore:
         row = self._register.get(name)
         if row.layer.kind is not LayerKind.COMMITTED:
             raise LayerKindError(name, f"is {row.layer.kind}, only a committed layer can be a parent")
-        if self._place(row.layer.volume).row.base != volume.base:
+        if self._open.get(row.layer.volume).row.base != volume.base:
             raise LayerKindError(name, "stands on another base")
         return row
 
@@ -288,15 +190,14 @@ class OverlayLayerStore:
             raise LayerKindError(key, "is committed; make a view of it")
         if self._mnt not in target.parents:
             raise MountError(os.fspath(target), f"is not below {self._mnt}, from where mounts reach containers")
-        place = self._place(row.layer.volume)
+        place = self._open.get(row.layer.volume)
         with place.lock:
             if key in place.mounted:
                 raise LayerInUseError(key, "is mounted already")
             lowers = self._lowers(place, row)
             upper, work, name = None, None, ""
             if row.layer.kind is LayerKind.ACTIVE:
-                taken = {used for _, used in place.mounted.values()}
-                name = next(n for n in (f"{self._lease}-{i}" for i in itertools.count()) if n not in taken)
+                name = place.free_work(self._lease)
                 upper, work = place.shelf.layer(row.place), place.shelf.work(name)
             elif len(lowers) == 1:
                 lowers.insert(0, place.shelf.nothing)  # one directory alone is no overlay
@@ -305,7 +206,7 @@ class OverlayLayerStore:
             place.mounted[key] = (target, name)
         return target
 
-    def _lowers(self, place: _Open, row: Placed) -> list[Path]:
+    def _lowers(self, place: OpenVolume, row: Placed) -> list[Path]:
         """The directories below a layer, top first."""
         segments: list[Segment] = []
         if row.layer.parent is not None:
@@ -313,25 +214,20 @@ class OverlayLayerStore:
             segments = self._chains.visible(row.layer.parent)
             while len(segments) > MOST_LOWERS and place.keeper.advance(MOST_LOWERS):
                 segments = self._chains.visible(row.layer.parent)
-        lowers = [self._segments.directory(segment) for segment in reversed(segments)]
+        lowers = [self._open.segments.directory(segment) for segment in reversed(segments)]
         mask = row.place.rpartition("-")[2] if row.masked else place.mask
         if mask:
             lowers.append(place.shelf.root / "masks" / mask)
         return [*lowers, place.row.base]
 
     def unmount(self, key: LayerKey) -> None:
-        for place in list(self._open.values()):
+        for place in self._open.all():
             with place.lock:
-                if key in place.mounted:
-                    self._unmount(place, key)
-
-    def _unmount(self, place: _Open, key: str) -> None:
-        self._mounter.unmount(place.mounted[key][0])
-        del place.mounted[key]
+                place.unmount(key)
 
     def upper(self, key: LayerKey) -> Path:
         row = self._register.get(key)
-        place = self._place(row.layer.volume)
+        place = self._open.get(row.layer.volume)
         with place.lock:
             _check_writable(row, place)
             return place.shelf.layer(row.place)
@@ -339,7 +235,7 @@ class OverlayLayerStore:
     def commit(self, key: LayerKey, name: LayerName) -> Layer:
         _check_identifier(name)
         row = self._register.get(key)
-        place = self._place(row.layer.volume)
+        place = self._open.get(row.layer.volume)
         with place.lock:
             _check_writable(row, place)
             if self._register.exists(name):
@@ -347,7 +243,7 @@ class OverlayLayerStore:
             manifest = self._scan(place.shelf.layer(row.place))
             if self._is_empty(row, place, manifest):
                 layer = self._register.seal(row, name, Manifest().digest, True, Usage(0, 0))
-                place.shelf.delete(place.shelf.layer(row.place))
+                place.delete(place.shelf.layer(row.place))
                 return layer
             place.shelf.write_manifest(row.place, manifest)
             place.shelf.sync(key)
@@ -358,7 +254,7 @@ class OverlayLayerStore:
             place.keeper.advance(_BUILD_AT_LEAST + _BUILD_RATE * len(manifest))
             return layer
 
-    def _is_empty(self, row: Placed, place: _Open, manifest: Manifest) -> bool:
+    def _is_empty(self, row: Placed, place: OpenVolume, manifest: Manifest) -> bool:
         """Whether nothing differs from below: directories that were merely passed through do not count."""
         if not len(manifest):
             return True
@@ -378,7 +274,7 @@ class OverlayLayerStore:
                 opaque = self._mounter.opaque_directories(upper) if has_directories else []
             return scan(fd, frozenset(opaque), self._limits)
 
-    def _check_room(self, place: _Open, more: Usage) -> None:
+    def _check_room(self, place: OpenVolume, more: Usage) -> None:
         """Where the file system does not bound the volume."""
         if self._volumes.hard:
             return
@@ -391,27 +287,19 @@ class OverlayLayerStore:
     def remove(self, layer: LayerKey | LayerName) -> None:
         """In a volume that is not open the row alone goes; its directory goes when the volume is opened."""
         row = self._register.get(layer)
-        place = self._open.get(row.layer.volume)
-        with place.lock if place else self._lock:
+        places = [place for place in self._open.all() if place.row.id == row.layer.volume]
+        with places[0].lock if places else self._lock:
             if self._register.children(layer):
                 raise LayerInUseError(layer, "another layer stands on it")
-            if place is not None and layer in place.mounted:
-                self._unmount(place, layer)
-            committed = row.layer.kind is LayerKind.COMMITTED
+            for place in places:
+                place.unmount(layer)
             self._register.remove(layer)
             self._chains.forget(LayerName(layer))
-            if place is not None:
-                if committed:
+            for place in places:
+                if row.layer.kind is LayerKind.COMMITTED:
                     place.keeper.remove(LayerName(layer))
-                self._delete(place.shelf, place.shelf.layer(row.place))
+                place.delete(place.shelf.layer(row.place))
                 place.shelf.forget(row.place)
-
-    def _delete(self, shelf: Shelf, directory: Path) -> None:
-        """Delete a directory of a volume, with more rights where ours are not enough."""
-        try:
-            shelf.delete(directory)
-        except TreeRefusedError:
-            self._mounter.discard(directory)
 
     def stat(self, layer: LayerKey | LayerName) -> Layer:
         return self._register.get(layer).layer
@@ -425,28 +313,22 @@ class OverlayLayerStore:
         row = self._register.get(layer)
         if row.layer.kind is not LayerKind.ACTIVE:
             return row.layer.usage
-        return self._place(row.layer.volume).shelf.usage(row.place)
+        return self._open.get(row.layer.volume).shelf.usage(row.place)
 
     def layer_directory(self, volume: VolumeId, place: str) -> Path:
         """Where a layer of this place is in an open volume."""
-        return self._place(volume).shelf.layer(place)
+        return self._open.get(volume).shelf.layer(place)
 
     def committed_upper(self, name: LayerName) -> Path:
         """What committed layer `name` changed, on disk. Only to be read. Raises LayerNotFoundError."""
         row = self._chains.committed(name)
         if row.layer.empty:
-            return self._place(row.layer.volume).shelf.nothing
+            return self._open.get(row.layer.volume).shelf.nothing
         return self.layer_directory(row.layer.volume, row.place)
 
     def lower_count(self, name: LayerName) -> int:
         """How many directories a mount over `name` lies on, the mask not counted. Raises LayerNotFoundError."""
         return len(self._chains.visible(name)) + 1
-
-    def _place(self, volume: VolumeId) -> _Open:
-        place = self._open.get(volume)
-        if place is None:
-            raise LayerNotFoundError(volume)
-        return place
 
     # -- reading committed layers ----------------------------------------------------------------
 
@@ -475,56 +357,19 @@ class OverlayLayerStore:
                 if row.layer.kind is not LayerKind.COMMITTED and not is_live(self._root, lease_of(row.place)):
                     self._register.remove(row.layer.id)
                     done.append(row.layer.id)
-            for volume in sorted(self._open):
-                done += self._sweep(volume)
+            for place in self._open.all():
+                done += self._open.sweep(place)
             done += self._volumes.tidy(lambda volume: volume in self._register.volumes())
             forget_dead(self._root)
             return done
 
-    def _sweep(self, volume: VolumeId) -> list[str]:
-        """Delete what no row names in an open volume."""
-        place = self._open[volume]
-        with place.lock:
-            directories = unnamed(self._root, volume, place.shelf, self._register)
-            for directory in directories:
-                self._delete(place.shelf, directory)
-        return [os.fspath(directory.relative_to(self._root)) for directory in directories]
-
     def close(self) -> None:
         with self._lock:
-            self._asked_for.clear()
-            self._release(set(self._open))
+            self._open.close_all()
             self._shared.let_go()
             self._register.close()
             if self._own_lease is not None:
                 self._own_lease.release()
-
-
-class _OpenSegments:
-    """`chains.Segments` of the volumes that are open."""
-
-    def __init__(self, register: Register, places: Mapping[VolumeId, _Open]) -> None:
-        self._register = register
-        self._places = places
-
-    def is_built(self, segment: Segment) -> bool:
-        return self._place(segment).keeper.is_built(segment)
-
-    def directory(self, segment: Segment) -> Path:
-        shelf = self._place(segment).shelf
-        return shelf.merged(segment.place) if segment.level else shelf.layer(segment.place)
-
-    def manifest(self, segment: Segment) -> Manifest:
-        shelf = self._place(segment).shelf
-        if segment.level == 0:
-            return shelf.kept_manifest(segment.place) or shelf.layer_manifest(self._register.get(segment.top))
-        return shelf.segment_manifest(segment.place) or merge(self.manifest(part) for part in segment.parts)
-
-    def _place(self, segment: Segment) -> _Open:
-        place = self._places.get(segment.volume)
-        if place is None:
-            raise LayerNotFoundError(segment.top)
-        return place
 
 
 def _check_identifier(name: str) -> None:
@@ -532,7 +377,7 @@ def _check_identifier(name: str) -> None:
         raise ValueError(f"not a key, name or volume id: {name!r}")
 
 
-def _check_writable(row: Placed, place: _Open) -> None:
+def _check_writable(row: Placed, place: OpenVolume) -> None:
     if row.layer.kind is not LayerKind.ACTIVE:
         raise LayerKindError(row.layer.id, f"is {row.layer.kind}, not active")
     if row.layer.id in place.mounted:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import logging
 import os
 import shutil
 import subprocess
@@ -31,6 +32,7 @@ from sandbox.workspace.measure import usage_of
 from sandbox.workspace.mounting import Mounter
 from sandbox.workspace.tree import TreeLimits, rmtree
 
+_LOG: Final = logging.getLogger(__name__)
 _PUNCH_HOLE_KEEP_SIZE: Final = 0x02 | 0x01
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _JOURNAL_MIB: Final = 4
@@ -173,6 +175,8 @@ class Volumes:
                     done.append(f"volumes/{volume}")
                 elif self._places.detach(volume, keep=True):
                     done.append(f"mnt/volumes/{volume}")
+            except MountError as error:
+                _LOG.warning("volume %s stays: %s", volume, error)
             finally:
                 os.close(lock)
         return done

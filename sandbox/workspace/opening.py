@@ -1,0 +1,229 @@
+"""The volumes of an overlay store that this process has open, with everything that is mounted in them.
+
+A volume is open when somebody asked for it, or when layers of such a volume stand on layers of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.errors import LayerCorruptError, LayerExistsError, LayerInUseError, LayerNotFoundError, TreeRefusedError
+from sandbox.workspace.care import unnamed
+from sandbox.workspace.layer import LayerKind, VolumeId
+from sandbox.workspace.manifest import Manifest, merge
+from sandbox.workspace.merging import SegmentKeeper
+from sandbox.workspace.mounting import Mounter
+from sandbox.workspace.register import Register, Volume
+from sandbox.workspace.segments import Segment
+from sandbox.workspace.shelf import Shelf
+from sandbox.workspace.volumes import Volumes
+
+
+@dataclass
+class OpenVolume:
+    """A volume that is open. Whoever uses it holds `lock`.
+
+    mask: the directory of whiteouts directly above the base, "" when nothing is hidden. mounted: for each key
+    where it is mounted, and the work directory that the mount uses.
+    """
+
+    row: Volume
+    shelf: Shelf
+    keeper: SegmentKeeper
+    mask: str
+    mounter: Mounter
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    mounted: dict[str, tuple[Path, str]] = field(default_factory=dict)
+
+    def free_work(self, lease: str) -> str:
+        """The name of a work directory of this process that no mount uses."""
+        taken = {name for _, name in self.mounted.values()}
+        return next(name for name in (f"{lease}-{number}" for number in itertools.count()) if name not in taken)
+
+    def unmount(self, key: str) -> None:
+        """Undo a mount; no-op when there is none. Raises MountError: it is busy, and stays."""
+        if key in self.mounted:
+            self.mounter.unmount(self.mounted[key][0])
+            del self.mounted[key]
+
+    def delete(self, directory: Path) -> None:
+        """Delete a directory of the volume, with the mounter's rights where the caller's are not enough."""
+        try:
+            self.shelf.delete(directory)
+        except TreeRefusedError:
+            if os.geteuid() == 0:
+                raise
+            self.mounter.discard(directory)
+
+
+class OpenSegments:
+    """`chains.Segments` of the volumes that are open."""
+
+    def __init__(self, register: Register, places: Mapping[VolumeId, OpenVolume]) -> None:
+        self._register = register
+        self._places = places
+
+    def is_built(self, segment: Segment) -> bool:
+        return self._place(segment).keeper.is_built(segment)
+
+    def directory(self, segment: Segment) -> Path:
+        shelf = self._place(segment).shelf
+        return shelf.merged(segment.place) if segment.level else shelf.layer(segment.place)
+
+    def manifest(self, segment: Segment) -> Manifest:
+        shelf = self._place(segment).shelf
+        if segment.level == 0:
+            return shelf.kept_manifest(segment.place) or shelf.layer_manifest(self._register.get(segment.top))
+        return shelf.segment_manifest(segment.place) or merge(self.manifest(part) for part in segment.parts)
+
+    def _place(self, segment: Segment) -> OpenVolume:
+        place = self._places.get(segment.volume)
+        if place is None:
+            raise LayerNotFoundError(segment.top)
+        return place
+
+
+class OpenVolumes:
+    """Opens and closes volumes with all that they stand on. The caller has one thread in `create` to `sweep`."""
+
+    def __init__(self, root: Path, register: Register, volumes: Volumes, mounter: Mounter, lease: str) -> None:
+        self._root = root
+        self._register = register
+        self._volumes = volumes
+        self._mounter = mounter
+        self._lease = lease
+        self._open: dict[VolumeId, OpenVolume] = {}
+        self._asked_for: set[VolumeId] = set()
+        self.segments = OpenSegments(register, self._open)
+
+    def get(self, volume: VolumeId) -> OpenVolume:
+        """Raises LayerNotFoundError: it is not open."""
+        place = self._open.get(volume)
+        if place is None:
+            raise LayerNotFoundError(volume)
+        return place
+
+    def all(self) -> list[OpenVolume]:
+        """Every open volume, in no order."""
+        return list(self._open.values())
+
+    def create(self, row: Volume, owner: tuple[int, int]) -> None:
+        """Make a volume and open it; all or nothing. Raises as `LayerStore.create_volume`."""
+        if row.id in self._register.volumes():
+            raise LayerExistsError(row.id)
+        self._volumes.create(row.id, row.limit, owner)
+        place: OpenVolume | None = None
+        try:
+            place = self._use(row)
+            self._register.add_volume(row)
+        except BaseException:
+            if place is not None:
+                place.shelf.close()
+            self._volumes.abandon(row.id)
+            raise
+        self._volumes.publish(row.id, row.limit)
+        self._open[row.id] = place
+        self._asked_for.add(row.id)
+
+    def open(self, volume: VolumeId) -> None:
+        """Raises as `LayerStore.open_volume`."""
+        already = set(self._open)
+        try:
+            self._open_with_ancestors(volume)
+        except BaseException:
+            self._release(set(self._open) - already)
+            raise
+        self._asked_for.add(volume)
+
+    def _open_with_ancestors(self, volume: VolumeId) -> None:
+        if volume in self._open:
+            return
+        row = self._register.volume(volume)
+        try:
+            self._volumes.open(volume, row.limit)
+        except LayerNotFoundError as error:
+            raise LayerCorruptError(volume, "its files are gone") from error
+        try:
+            place = self._open[volume] = self._use(row)
+        except BaseException:
+            self._volumes.close(volume)
+            raise
+        self.sweep(place)
+        for layer in self._register.of_volume(volume):
+            if layer.layer.kind is LayerKind.COMMITTED:
+                place.shelf.verify(layer)
+        place.keeper.verify()
+        for below in self._below(volume):
+            self._open_with_ancestors(below)
+
+    def _use(self, row: Volume) -> OpenVolume:
+        shelf = Shelf(self._volumes.path(row.id))
+        try:
+            keeper = SegmentKeeper(row.id, shelf, self._mounter, self._lease, self.segments.manifest)
+            mask = "" if row.hide is None else shelf.mask(row.hide, row.base)
+        except BaseException:
+            shelf.close()
+            raise
+        return OpenVolume(row, shelf, keeper, mask, self._mounter)
+
+    def _below(self, volume: VolumeId) -> set[VolumeId]:
+        """Other volumes that layers of this one stand on directly."""
+        parents = {row.layer.parent for row in self._register.of_volume(volume)} - {None}
+        return {self._register.get(str(name)).layer.volume for name in parents} - {volume}
+
+    def close(self, volume: VolumeId) -> None:
+        """Nobody asks for it any more. Raises MountError: something mounted is busy."""
+        self._asked_for.discard(volume)
+        needed: set[VolumeId] = set()
+        waiting = list(self._asked_for)
+        while waiting:
+            using = waiting.pop()
+            if using not in needed:
+                needed.add(using)
+                waiting += self._below(using)
+        self._release(set(self._open) - needed)
+
+    def close_all(self) -> None:
+        """Raises MountError: something mounted is busy."""
+        self._asked_for.clear()
+        self._release(set(self._open))
+
+    def _release(self, volumes: set[VolumeId]) -> None:
+        """What is mounted goes first, everywhere: a mount has directories of several volumes."""
+        places = [self._open[volume] for volume in sorted(volumes)]
+        for place in places:
+            with place.lock:
+                for key in list(place.mounted):
+                    place.unmount(key)
+        for place in places:
+            with place.lock:
+                place.keeper.stop()
+                place.shelf.close()
+                del self._open[place.row.id]
+                self._volumes.close(place.row.id)
+
+    def remove(self, volume: VolumeId) -> None:
+        """Raises as `LayerStore.remove_volume`."""
+        self._register.volume(volume)
+        if volume in self._open:
+            raise LayerInUseError(volume, "is open")
+        for row in self._register.of_volume(volume):
+            if any(child.layer.volume != volume for child in self._register.children(row.layer.id)):
+                raise LayerInUseError(row.layer.id, "a layer in another volume stands on it")
+        with self._volumes.removal(volume) as free:
+            if not free:
+                raise LayerInUseError(volume, "another process has it open")
+            self._register.remove_volume(volume)
+
+    def sweep(self, place: OpenVolume) -> list[str]:
+        """Delete what no row names in an open volume; says what, relative to the store."""
+        with place.lock:
+            directories = unnamed(self._root, place.row.id, place.shelf, self._register)
+            for directory in directories:
+                place.delete(directory)
+        return [os.fspath(directory.relative_to(self._root)) for directory in directories]
