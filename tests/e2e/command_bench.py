@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import select
 import shutil
 import sqlite3
@@ -43,6 +44,7 @@ class CommandBench:
     directory: Path
     command: Sequence[str] = field(default_factory=lambda: PROGRAM)
     variables: Mapping[str, str] = field(default_factory=dict)
+    begun: list[Running] = field(default_factory=list)
 
     @property
     def home(self) -> Path:
@@ -103,7 +105,9 @@ class CommandBench:
         child.stdin.write(stdin.encode())
         child.stdin.close()
         child.stdin = None
-        return Running(child)
+        running = Running(child)
+        self.begun.append(running)
+        return running
 
     # -- what is there ---------------------------------------------------------------------------
 
@@ -178,6 +182,17 @@ class Running:
         while time.monotonic() < deadline and self._read(deadline):
             pass
 
+    def at_a_moment(self, draw: random.Random, steps: int) -> str:
+        """Return at a random moment of a run of so many steps: soon after the start or in any step. Says when."""
+        if draw.random() < 0.3:
+            seconds = draw.uniform(0, 1.5)
+            self.for_another(seconds)
+            return f"{seconds:.3f} s after the start"
+        wanted, seconds = draw.randint(1, steps), draw.uniform(0, 0.25)
+        self.until_or_end(f"[{wanted}/{steps}]")
+        self.for_another(seconds)
+        return f"{seconds:.3f} s after step {wanted} was named"
+
     def _read(self, deadline: float) -> bool:
         """Take what is there to read before the deadline; False at the end of standard error."""
         stream = self.process.stderr
@@ -187,6 +202,11 @@ class Running:
         data = os.read(stream.fileno(), 65536)
         self.stderr += data
         return bool(data)
+
+    def abandon(self) -> None:
+        """Kill it if it still runs, and let go of it."""
+        self.process.kill()
+        self.process.communicate()
 
     def ended(self) -> tuple[int, str]:
         """Wait for its end: exit code and standard output."""
@@ -223,6 +243,8 @@ def command_bench() -> Iterator[CommandBench]:
         yield bench
         assert bench.left() == []
     finally:
+        for running in bench.begun:
+            running.abandon()
         if bench.left() and bench.home.exists():
             bench("gc", "--all", expect=None)
         if not bench.left():

@@ -88,16 +88,7 @@ class KillRound:
         return outcome
 
     def _kill(self, running: Running) -> None:
-        """At a random moment: before anything is said, or some time into a random step."""
-        if self.draw.random() < 0.2:
-            seconds = self.draw.uniform(0, 1.5)
-            running.for_another(seconds)
-            self.told.append(f"killed {seconds:.3f} s after the start")
-        else:
-            wanted, seconds = self.draw.randint(1, STEPS), self.draw.uniform(0, 0.25)
-            running.until_or_end(f"[{wanted}/{STEPS}]")
-            running.for_another(seconds)
-            self.told.append(f"killed {seconds:.3f} s after step {wanted} was named")
+        self.told.append(f"killed {running.at_a_moment(self.draw, STEPS)}")
         running.process.kill()
         running.ended()
 

@@ -1,22 +1,25 @@
 """A kill at any moment of a run loses no checkpoint, touches no file of the user and leaves what `resume` finishes.
+Ctrl-C at any moment leaves nothing at all.
 
-How many rounds: SANDSTONE_KILL_ROUNDS (default 4). Which moments: SANDSTONE_KILL_SEED.
+How many rounds of each: SANDSTONE_KILL_ROUNDS (default 3). Which moments: SANDSTONE_KILL_SEED.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.command_bench import CommandBench, command_bench
-from tests.faults.kill_harness import LOG, STEPS, KillRound, make_project
+from tests.faults.kill_harness import LOG, PLAN, STEPS, KillRound, make_project
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.slow]
 
-ROUNDS = int(os.environ.get("SANDSTONE_KILL_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("SANDSTONE_KILL_ROUNDS", "3"))
 SEED = os.environ.get("SANDSTONE_KILL_SEED", "sandstone")
 
 
@@ -41,3 +44,24 @@ def test_a_killed_run_loses_nothing_and_can_be_finished(number: int, bench: Comm
     assert "blob" not in changes, this.told
     assert "d/e/f" not in changes, this.told
     assert bench.left() == [], this.told
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_ctrl_c_at_any_moment_ends_cleanly_without_the_help_of_another_command(
+    number: int, bench: CommandBench
+) -> None:
+    draw = random.Random(f"{SEED} interrupt {number}")
+    before = bench.files()
+    running = bench.start(PLAN)
+    told = f"interrupted {running.at_a_moment(draw, STEPS)}"
+    running.process.send_signal(signal.SIGINT)
+    code, stdout = running.ended()
+    assert bench.left() == [], told
+    assert bench.files() == before, told
+    if not stdout:
+        assert code in (130, -signal.SIGINT), (told, code, running.stderr)
+        return  # It had not begun to listen: nothing had been started.
+    outcome = json.loads(stdout)
+    expected = {"cancelled": 130, "completed": 0, None: 130}
+    assert code == expected[outcome["state"]], (told, outcome, running.stderr)
+    assert {step["state"] for step in outcome["steps"]} <= {"succeeded", "pending"}, told
