@@ -55,6 +55,8 @@ from sandbox.workspace.overlay import OverlayLayerStore
 from sandbox.workspace.register import Register
 
 _WORKERS: Final = 8
+ALL: Final = 1_000_000
+"""More executions than a journal has."""
 
 T = TypeVar("T")
 
@@ -94,12 +96,25 @@ class Application:
     clock: Clock
     collector: GarbageCollector
     lease: str
+    store_id: str
 
     async def gc(self, *, older_than: timedelta | None, keep: int | None, dry_run: bool) -> GarbageReport:
-        """Remove what nothing needs; see `GarbageCollector`."""
+        """Remove what nothing needs; see `GarbageCollector`. Environments of this store go with their executions.
+
+        Without an engine images stay, and the report says so.
+        """
+        now = self.clock.now()
         report: GarbageReport = await self.blocking(
-            lambda: self.collector.collect(self.clock.now(), older_than=older_than, keep=keep, dry_run=dry_run)
+            lambda: self.collector.collect(now, older_than=older_than, keep=keep, dry_run=dry_run)
         )
+        needed = {record.image_id for record in await self.blocking(self.journal.executions, ALL)}
+        before = now - (older_than or timedelta(0))
+        try:
+            pruned = await self.image.prune_environments(self.store_id, needed, before, dry_run=dry_run)
+        except SandboxUnavailableError as error:
+            report.skipped.append(("environment images", str(error)))
+        else:
+            report.rubbish.extend(f"image {image.image_id}" for image in pruned)
         return report
 
 
@@ -238,6 +253,7 @@ async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitS
         clock=ground.clock,
         collector=GarbageCollector(ground.journal, ground.store, ground.locks, ground.logs),
         lease=ground.lease,
+        store_id=ground.store_id,
     )
 
 
