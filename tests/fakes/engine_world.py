@@ -54,7 +54,9 @@ class Aside:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._target, name)
-        return (lambda *args: self._thread.submit(found, *args).result()) if callable(found) else found
+        return (
+            (lambda *args, **named: self._thread.submit(found, *args, **named).result()) if callable(found) else found
+        )
 
 
 @dataclass

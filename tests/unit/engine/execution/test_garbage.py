@@ -1,0 +1,118 @@
+"""What goes, what stays, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from engine.execution.garbage import GarbageCollector, GarbageReport, collectable, unreachable
+from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord
+from engine.journal.states import ExecutionState
+from tests.fakes.engine_world import Scripted, World, plan_of, world
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+CREATE = {"id": "new", "type": "file_create", "path": "new.txt", "content": "new\n"}
+MORE = {"id": "more", "type": "file_create", "path": "more.txt", "content": "more\n"}
+
+
+def ended(name: str, age: timedelta, state: ExecutionState = ExecutionState.COMPLETED) -> ExecutionRecord:
+    return ExecutionRecord(
+        id=name,
+        name=name,
+        state=state,
+        plan_json="{}",
+        plan_digest="",
+        workspace="/w",
+        workspace_dev=0,
+        workspace_inode=0,
+        start_ns=0,
+        create_time=NOW - age,
+        end_time=NOW - age,
+    )
+
+
+def names(records: list[ExecutionRecord]) -> list[str]:
+    return [record.id for record in records]
+
+
+def test_only_what_ended_long_enough_ago_and_is_not_among_the_newest_goes() -> None:
+    found = [ended("a", DAY), ended("b", 3 * DAY), ended("c", 9 * DAY)]
+    assert names(collectable(found, NOW, None, None)) == ["a", "b", "c"]
+    assert names(collectable(found, NOW, 2 * DAY, None)) == ["b", "c"]
+    assert names(collectable(found, NOW, None, 1)) == ["b", "c"]
+    assert names(collectable(found, NOW, 5 * DAY, 1)) == ["c"]
+
+
+def test_what_may_still_go_on_is_never_collected() -> None:
+    states = (ExecutionState.IDLE, ExecutionState.RUNNING, ExecutionState.PAUSED)
+    assert collectable([ended(state.value, 9 * DAY, state) for state in states], NOW, None, None) == []
+
+
+def test_side_branches_are_what_neither_head_nor_a_named_checkpoint_stands_on() -> None:
+    def node(number: int, parent: str | None, kind: CheckpointKind = CheckpointKind.AUTOMATIC) -> CheckpointRecord:
+        return CheckpointRecord("e", number, f"n{number}", kind, None, parent, None, NOW)
+
+    tree = [node(0, None), node(1, "c0"), node(2, "c1"), node(3, "c1", CheckpointKind.FAILED), node(4, "c0")]
+    assert [c.id for c in unreachable("c2", tree)] == ["c4", "c3"]
+    named = [*tree, node(5, "c4", CheckpointKind.MANUAL)]
+    assert [c.id for c in unreachable("c2", named)] == ["c3"]
+
+
+async def collect(here: World, *, dry_run: bool = False, older_than: timedelta | None = None) -> GarbageReport:
+    collector = GarbageCollector(here.journal, here.store, here.locks, here.logs)
+    now = here.clock.now()
+    return await asyncio.to_thread(lambda: collector.collect(now, older_than=older_than, keep=None, dry_run=dry_run))
+
+
+async def test_an_ended_execution_goes_whole(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["say"] = Scripted(stdout=b"x")
+        step = {"id": "s", "type": "command", "run": "say"}
+        record = await here.engine.execute_plan(plan_of([CREATE, step]), here.project)
+        report = await collect(here)
+        assert report.executions == [record.id]
+        assert here.journal.executions() == []
+        assert here.store.volumes() == []
+        assert list(here.logs.files(record.id)) == []
+        assert (await collect(here)).executions == []
+
+
+async def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        record = await here.engine.execute_plan(plan_of([CREATE]), here.project)
+        assert (await collect(here, dry_run=True)).executions == [record.id]
+        assert here.journal.execution(record.id).id == record.id
+        assert here.store.volumes() == [record.id]
+
+
+async def test_what_is_kept_or_running_stays(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["hang"] = Scripted(hangs=True)
+        kept = await here.engine.execute_plan(plan_of([CREATE]), here.project, keep=True)
+        running = await here.engine.start(plan_of([{"id": "h", "type": "command", "run": "hang"}]), here.project)
+        assert (await collect(here)).executions == []
+        assert {record.id for record in here.journal.executions()} == {kept.id, running}
+        await here.engine.cancel(running)
+
+
+async def test_of_an_execution_that_stays_the_abandoned_branch_goes_and_the_head_still_reads(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["bad"] = Scripted(exit_code=1, effect=lambda tree: (tree / "junk").write_text("j"))
+        steps = [CREATE, {"id": "b", "type": "command", "run": "bad"}]
+        record = await here.engine.execute_plan(plan_of(steps, on_failure="stop"), here.project)
+        assert len(list(here.store.walk())) == 2
+        report = await collect(here, older_than=DAY)
+        assert report.checkpoints == [f"{record.id}:c2"]
+        assert [checkpoint.id for checkpoint in here.journal.checkpoints(record.id)] == ["c0", "c1"]
+        assert len(list(here.store.walk())) == 1
+        assert here.content(record.id, "new.txt") == b"new\n"
+
+
+async def test_branches_of_a_paused_execution_stay(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        record = await here.engine.execute_plan(plan_of([CREATE, MORE]), here.project)
+        await here.engine.rollback(record.id)
+        assert (await collect(here)).checkpoints == []
+        assert len(here.journal.checkpoints(record.id)) == 3
