@@ -405,8 +405,10 @@ class ExecutionEngine:
                 await driver.fail(run, f"{type(error).__name__}: {error}")
         finally:
             self._runs.pop(run.id, None)
-            await self._blocking(self._close_volumes, run)
-            await self._blocking(self._services.locks.release, run.lock)
+            try:
+                await self._blocking(self._close_volumes, run)
+            finally:
+                await self._blocking(self._services.locks.release, run.lock)
 
     async def _open(self, run: Run) -> None:
         """idle -> running, and the environment's set-up."""
