@@ -138,8 +138,10 @@ def mount_overlay(
     does not flush. Whoever seals the layer syncs the file system it is on. `upper` and `work` must be in one
     directory tree that no other mount cuts.
     """
+    if (upper is None) != (work is None):
+        raise OSError(errno.EINVAL, "upper and work go together", target)
     namespace = swap_namespace(*swap) if swap is not None else None
-    paths = [*lowers, *([upper, work] if upper is not None and work is not None else ())]
+    paths = [*lowers, *(path for path in (upper, work) if path is not None)]
     opened: list[int] = []
     try:
         if work is not None:
