@@ -135,6 +135,8 @@ class Driver:
         settings = run.context.plan.settings_for(step)
         run.current = run.steps[index]
         try:
+            # Not what this step claims itself: that waits or is on its way, and nothing is to be started in its place.
+            self._expect(run, after=index)
             volume = await self._volume(run, index, settings)
             outcome = await with_retry(
                 retry_policy(settings),
@@ -143,7 +145,6 @@ class Driver:
                 classify,
                 lambda number, failed, wait: self._announce_retry(run, index, number, failed, wait),
             )
-            self._expect(run, after=index)
             if outcome.cancelled:
                 await self._interrupt(run, index)
             elif outcome.ok:
@@ -227,6 +228,7 @@ class Driver:
             )
 
         await self._writer.write(change)
+        self._expect(run, after=index - 1)
         if failed.changed and failed.layer is not None:
             # Nothing names it: it would only take room from the next attempt.
             await self._writer.blocking(self._store.remove, failed.layer)
@@ -391,10 +393,10 @@ class Driver:
 
 
 def upcoming_specs(run: Run, after: int) -> list[SandboxSpec]:
-    """The sandboxes that the steps still to run will claim, in order. Pure."""
+    """The sandboxes that the steps behind `after` still have to claim, in order. Pure."""
     specs = []
     for record in run.steps[after + 1 :]:
-        if record.state not in (StepState.PENDING, StepState.ROLLED_BACK):
+        if record.state not in (StepState.PENDING, StepState.RUNNING, StepState.ROLLED_BACK):
             continue
         step = run.context.plan.steps[record.index]
         settings = run.context.plan.settings_for(step)
