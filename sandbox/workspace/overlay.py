@@ -45,6 +45,7 @@ from sandbox.workspace.volumes import Volumes
 MOST_LOWERS: Final = 400
 """Directories in one mount; the kernel takes 500."""
 _MOST_PASSED: Final = 1000
+"""Directories of a layer without anything else that are compared with what lies below."""
 _BUILD_AT_LEAST: Final = 64
 _BUILD_RATE: Final = 4
 """Links made for segments after a commit: this many for each entry of the layer, and a few more. Each entry is
@@ -202,6 +203,8 @@ class OverlayLayerStore:
             elif len(lowers) == 1:
                 lowers.insert(0, place.shelf.nothing)  # one directory alone is no overlay
             swap = (*place.shelf.owner, SANDBOX_UID)
+            if len(lowers) > MOST_LOWERS:
+                raise MountError(os.fspath(target), f"it stands on {len(lowers)} layers that could not be merged")
             self._mounter.mount_overlay(lowers, upper, work, target, swap)
             place.mounted[key] = (target, name)
         return target
