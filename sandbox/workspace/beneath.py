@@ -43,7 +43,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
-
 def open_beneath(directory_fd: int, path: bytes, flags: int, mode: int = 0) -> int:
     """A descriptor (close-on-exec) on `path` below the directory, or OSError with the kernel's errno.
 

@@ -80,9 +80,7 @@ class CopyingLayerStore:
 
     # -- volumes ---------------------------------------------------------------------------------
 
-    def create_volume(
-        self, volume: VolumeId, base: Path, limit: DiskLimit, hide: Manifest | None = None
-    ) -> None:
+    def create_volume(self, volume: VolumeId, base: Path, limit: DiskLimit, hide: Manifest | None = None) -> None:
         _check_identifier(volume)
         base = Path(os.path.realpath(base))
         with opened(base):
@@ -189,9 +187,7 @@ class CopyingLayerStore:
 
     # -- layers ----------------------------------------------------------------------------------
 
-    def prepare(
-        self, key: LayerKey, parent: LayerName | None, volume: VolumeId, hide: Manifest | None = None
-    ) -> Layer:
+    def prepare(self, key: LayerKey, parent: LayerName | None, volume: VolumeId, hide: Manifest | None = None) -> Layer:
         return self._make(key, LayerKind.ACTIVE, parent, volume, hide)
 
     def view(self, key: LayerKey, parent: LayerName | None, volume: VolumeId) -> Layer:

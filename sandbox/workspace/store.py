@@ -84,9 +84,7 @@ class LayerStore(Protocol):
 
     # -- layers ----------------------------------------------------------------------------------
 
-    def prepare(
-        self, key: LayerKey, parent: LayerName | None, volume: VolumeId, hide: Manifest | None = None
-    ) -> Layer:
+    def prepare(self, key: LayerKey, parent: LayerName | None, volume: VolumeId, hide: Manifest | None = None) -> Layer:
         """Create the empty active layer `key` over `parent` (None: over the base) in the open `volume`.
 
         `parent` may be in another open volume over the same base (a fork, or a step with a disk limit

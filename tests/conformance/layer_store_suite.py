@@ -384,9 +384,7 @@ class LayerStoreSuite:
             found = changes(old, new, [rig.store.manifest(name)])
         assert [(change.path, change.kind) for change in found] == [(b"README", ChangeKind.MODE_CHANGED)]
 
-    def test_fifos_and_sockets_are_listed_and_never_opened(
-        self, rig: Rig, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_fifos_and_sockets_are_listed_and_never_opened(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         def write(root: Path) -> None:
             os.mkfifo(root / "fifo")
             with monkeypatch.context() as patch, socket.socket(socket.AF_UNIX) as server:
@@ -794,9 +792,7 @@ class LayerStoreSuite:
         finally:
             subprocess.run(["umount", rig.base / "docs"], check=True)
 
-    def test_a_store_that_is_opened_again_has_everything(
-        self, rig: Rig, stores: Callable[[], LayerStore]
-    ) -> None:
+    def test_a_store_that_is_opened_again_has_everything(self, rig: Rig, stores: Callable[[], LayerStore]) -> None:
         one = rig.step(None, lambda root: (root / "x").write_bytes(b"x"))
         two = rig.step(one, lambda root: (root / "README").unlink())
         seen, rows = rig.seen(two), list(rig.store.walk())
@@ -814,9 +810,7 @@ class LayerStoreSuite:
         with pytest.raises(LayerNotFoundError):
             rig.store.open_volume(VolumeId("never"))
 
-    def test_a_layer_that_was_changed_on_disk_is_found_out(
-        self, rig: Rig, stores: Callable[[], LayerStore]
-    ) -> None:
+    def test_a_layer_that_was_changed_on_disk_is_found_out(self, rig: Rig, stores: Callable[[], LayerStore]) -> None:
         name = rig.step(None, lambda root: (root / "x").write_bytes(b"x"))
         fd = rig.store.open_file(name, b"x")
         with open(f"/proc/self/fd/{fd}", "ab") as file:
@@ -827,9 +821,7 @@ class LayerStoreSuite:
             stores().open_volume(VOLUME)
         assert caught.value.layer == name
 
-    def test_a_fork_stands_on_a_layer_of_another_volume(
-        self, rig: Rig, stores: Callable[[], LayerStore]
-    ) -> None:
+    def test_a_fork_stands_on_a_layer_of_another_volume(self, rig: Rig, stores: Callable[[], LayerStore]) -> None:
         one = rig.step(None, lambda root: (root / "x").write_bytes(b"x"))
         fork = VolumeId("fork")
         rig.store.create_volume(fork, rig.base, LIMIT)

@@ -87,9 +87,7 @@ def test_a_device_in_a_copy_is_refused(store: CopyingLayerStore) -> None:
         store.commit(LayerKey("key"), LayerName("name"))
 
 
-def test_a_layer_on_one_with_a_mask_of_its_own_has_the_volumes_mask_again(
-    tmp_path: Path, project: Path
-) -> None:
+def test_a_layer_on_one_with_a_mask_of_its_own_has_the_volumes_mask_again(tmp_path: Path, project: Path) -> None:
     store = CopyingLayerStore(tmp_path / "store")
     store.create_volume(VOLUME, project, LIMIT, hide=Manifest([Entry(b"secret", EntryKind.WHITEOUT)]))
     store.prepare(LayerKey("k1"), None, VOLUME, hide=Manifest([Entry(b"d", EntryKind.WHITEOUT)]))

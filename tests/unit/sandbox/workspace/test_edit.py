@@ -264,9 +264,7 @@ def test_a_file_that_was_deleted_can_be_written_again(edit: Edit, upper: Path) -
     assert edit.read_file("src", 100) == b"a file now"
 
 
-def test_nothing_of_a_deleted_directory_comes_back_with_a_new_one(
-    edit: Edit, upper: Path, base: BaseTree
-) -> None:
+def test_nothing_of_a_deleted_directory_comes_back_with_a_new_one(edit: Edit, upper: Path, base: BaseTree) -> None:
     edit.delete("src", recursive=True)
     edit.write_file("src/deep/new", b"new")
     seen = everything(merged_tree(upper, base))
