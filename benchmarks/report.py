@@ -110,7 +110,7 @@ def _plot(figures: Figures) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "sandstone"
+    matplotlib.rcParams |= {"svg.hashsalt": "sandstone", "svg.fonttype": "none"}
     from matplotlib import pyplot
 
     figure, ((steps, sizes), (rates, plan)) = pyplot.subplots(2, 2, figsize=(11, 7.5))
@@ -165,7 +165,7 @@ def _plot_rates(axes: Any, figures: Figures) -> None:
 
 def _plot_plan(axes: Any, figures: Figures) -> None:
     series = figures["series"]
-    axes.plot(series["edit_ms"], ".", ms=2, label="an edit, ms")
+    axes.plot(series["edit_ms"], ".", ms=2, label="an edit, ms", rasterized=True)
     axes.set(title=f"A plan of {figures['steps']} steps", xlabel="step", ylabel="ms", yscale="log")
     other = axes.twinx()
     resident = series["resident_mib"]
