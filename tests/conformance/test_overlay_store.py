@@ -146,7 +146,7 @@ class TestOverlayLayerStoreOfAnOrdinaryUser(LayerStoreSuite):
             assert service.wait(10) == 0
 
     @pytest.fixture
-    def new_slot(self, tmp_path: Path) -> Callable[[], Path]:
+    def new_slot(self, tmp_path: Path) -> Iterator[Callable[[], Path]]:
         lease = Lease.acquire(tmp_path / "store")
         numbers = itertools.count()
 
@@ -155,7 +155,8 @@ class TestOverlayLayerStoreOfAnOrdinaryUser(LayerStoreSuite):
             slot.mkdir()
             return slot
 
-        return make
+        yield make
+        lease.release()
 
     @pytest.fixture
     def leave_rubbish(self, tmp_path: Path) -> Callable[[LayerStore], Path]:
