@@ -384,12 +384,15 @@ class LayerStoreSuite:
             found = changes(old, new, [rig.store.manifest(name)])
         assert [(change.path, change.kind) for change in found] == [(b"README", ChangeKind.MODE_CHANGED)]
 
-    def test_fifos_and_sockets_are_listed_and_never_opened(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_fifos_and_sockets_are_listed_and_never_opened(self, rig: Rig) -> None:
         def write(root: Path) -> None:
             os.mkfifo(root / "fifo")
-            with monkeypatch.context() as patch, socket.socket(socket.AF_UNIX) as server:
-                patch.chdir(root)  # a socket's path may have 107 bytes only
-                server.bind("sock")
+            directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                with socket.socket(socket.AF_UNIX) as server:
+                    server.bind(f"/proc/self/fd/{directory}/sock")  # a socket's path may have 107 bytes only
+            finally:
+                os.close(directory)
 
         name = rig.step(None, write)
         kinds = {entry.path: entry.kind for entry in rig.store.manifest(name)}
