@@ -1,0 +1,1 @@
+"""The gRPC service: a controller that other programs rely on, and its client."""
