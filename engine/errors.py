@@ -7,6 +7,7 @@ EngineError
 ├── CheckpointNameError         a checkpoint cannot be given this name
 ├── WrongStateError             the verb is not allowed in this state
 ├── IllegalTransitionError      a state machine was asked for a move its table does not have (a bug)
+├── RequestReusedError          a request's id was used before, for something else
 ├── ExecutionLockedError        another live process works on this execution (retryable)
 ├── ApplyConflictError          the user's files are no longer what the execution started from
 ├── ApplyRefusedError           the difference has entries that are not applied without being named
@@ -106,6 +107,15 @@ class IllegalTransitionError(EngineError):
         self.subject = subject
         self.start = start
         self.finish = finish
+
+
+class RequestReusedError(EngineError):
+    """The request `request_id` took effect before, on `execution_id`, and was not this one."""
+
+    def __init__(self, request_id: str, execution_id: str) -> None:
+        super().__init__(f"request {request_id} was used before, for something else (execution {execution_id})")
+        self.request_id = request_id
+        self.execution_id = execution_id
 
 
 class ExecutionLockedError(EngineError):

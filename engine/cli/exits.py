@@ -63,6 +63,7 @@ EXIT_OF: Final[Mapping[type[BaseException], Exit]] = MappingProxyType(
         engine_errors.CheckpointNameError: Exit.USAGE,
         engine_errors.WrongStateError: Exit.USAGE,
         engine_errors.IllegalTransitionError: Exit.UNFIT,
+        engine_errors.RequestReusedError: Exit.USAGE,
         engine_errors.ExecutionLockedError: Exit.UNFIT,
         engine_errors.ApplyConflictError: Exit.CONFLICT,
         engine_errors.ApplyRefusedError: Exit.CONFLICT,

@@ -1,7 +1,8 @@
 """Garbage collection: old executions go whole; of those that stay, what no head and no named checkpoint needs.
 
 An execution that is running, paused, kept, or in use by another process is never removed. Which ones go is a
-pure function; removing them takes the execution's lock, deletes its layers top first, then its rows.
+pure function; removing them takes the execution's lock, deletes its layers top first, then its rows. Requests are
+remembered for `REQUESTS_KEPT`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from engine.errors import ExecutionLockedError
 from engine.execution.decide import ancestry
@@ -20,6 +22,9 @@ from engine.journal.states import ENDED
 from sandbox.errors import LayerInUseError, LayerNotFoundError
 from sandbox.workspace.layer import LayerName, VolumeId
 from sandbox.workspace.store import LayerStore
+
+REQUESTS_KEPT: Final = timedelta(days=7)
+"""How long asking again with the same request does nothing twice."""
 
 
 @dataclass(slots=True)
@@ -79,6 +84,8 @@ class GarbageCollector:
             if record.id not in gone and record.state in ENDED and not self._journal.kept(record.id):
                 self._guarded(report, record, self._prune)
         if not dry_run:
+            with self._journal.transaction() as tx:
+                tx.forget_requests(before=now - REQUESTS_KEPT)
             report.rubbish.extend(self._store.cleanup())
         return report
 

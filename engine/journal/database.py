@@ -15,38 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import JournalCorruptError, JournalVersionError
+from engine.journal.copying import copy_database
+from engine.journal.schema import SCHEMA_VERSION, SCRIPTS
 from sandbox.errors import StoreBusyError
 
-SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT_S: Final = 20.0
-
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS executions (
-  id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, plan_json TEXT NOT NULL,
-  plan_digest TEXT NOT NULL, workspace TEXT NOT NULL, workspace_dev INTEGER NOT NULL,
-  workspace_inode INTEGER NOT NULL, start_ns INTEGER NOT NULL, create_time TEXT NOT NULL,
-  start_time TEXT, end_time TEXT, head TEXT NOT NULL, image_id TEXT NOT NULL, reason TEXT NOT NULL,
-  lease TEXT NOT NULL, last_sequence INTEGER NOT NULL, forked_from TEXT NOT NULL,
-  run_ms INTEGER NOT NULL, kept INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX IF NOT EXISTS executions_by_time ON executions(create_time);
-CREATE TABLE IF NOT EXISTS steps (
-  execution_id TEXT NOT NULL REFERENCES executions(id) ON DELETE CASCADE, idx INTEGER NOT NULL,
-  id TEXT NOT NULL, type TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
-  exit_code INTEGER, verdict TEXT, detail TEXT NOT NULL, duration_ms REAL, overhead_ms REAL,
-  checkpoint TEXT, findings TEXT NOT NULL, tests TEXT, usage TEXT NOT NULL,
-  stdout_tail BLOB NOT NULL, stderr_tail BLOB NOT NULL, PRIMARY KEY (execution_id, idx)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS checkpoints (
-  execution_id TEXT NOT NULL REFERENCES executions(id) ON DELETE CASCADE, number INTEGER NOT NULL,
-  name TEXT NOT NULL, kind TEXT NOT NULL, layer TEXT, parent TEXT, step_id TEXT,
-  create_time TEXT NOT NULL, PRIMARY KEY (execution_id, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS baseline (
-  execution_id TEXT NOT NULL REFERENCES executions(id) ON DELETE CASCADE, path BLOB NOT NULL,
-  entry TEXT NOT NULL, PRIMARY KEY (execution_id, path)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-  execution_id TEXT NOT NULL REFERENCES executions(id) ON DELETE CASCADE, sequence INTEGER NOT NULL,
-  kind TEXT NOT NULL, time TEXT NOT NULL, step_id TEXT, data TEXT NOT NULL,
-  PRIMARY KEY (execution_id, sequence)) WITHOUT ROWID;
-"""
 
 
 class Database:
@@ -74,11 +47,26 @@ class Database:
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=FULL")
         run("PRAGMA foreign_keys=ON")
-        (found,) = run("PRAGMA user_version").fetchone()
-        if found not in (0, SCHEMA_VERSION):
+        if self._version() != SCHEMA_VERSION:
+            self._migrate()
+
+    def _version(self) -> int:
+        (found,) = self.connection.execute("PRAGMA user_version").fetchone()
+        if not 0 <= found <= SCHEMA_VERSION:
             raise JournalVersionError(str(self.path), found, SCHEMA_VERSION)
-        if found == 0:
-            self.connection.executescript(f"BEGIN IMMEDIATE;{SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+        return int(found)
+
+    def _migrate(self) -> None:
+        """Bring the file to this version in one transaction; what an earlier one wrote is copied beside it first."""
+        with self._transaction():
+            found = self._version()  # again: another process may have been first
+            if 0 < found < SCHEMA_VERSION:
+                # Nobody can write meanwhile, so the copy holds all that the migration starts from.
+                copy_database(self.path, self.path.with_name(f"{self.path.name}.version-{found}"))
+            for version in range(found + 1, SCHEMA_VERSION + 1):
+                for statement in _statements(SCRIPTS[version]):
+                    self.connection.execute(statement)
+            self.connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     @contextmanager
     def _typed_errors(self) -> Iterator[None]:
@@ -98,14 +86,20 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A write transaction: all or nothing, on the disk when the block is left without error."""
-        with self.lock, self._typed_errors():
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.connection
-            except BaseException:
-                self.connection.execute("ROLLBACK")
-                raise
+        with self.lock, self._typed_errors(), self._transaction():
+            yield self.connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
             self.connection.execute("COMMIT")
+        except BaseException:
+            # Some errors (no room, for one) have ended it already; an error of COMMIT has not.
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -117,3 +111,7 @@ class Database:
         """Close the file. Idempotent."""
         with self.lock:
             self.connection.close()
+
+
+def _statements(script: str) -> list[str]:
+    return [statement for statement in script.split(";\n") if statement.strip()]

@@ -17,10 +17,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from engine.clock import Clock
-from engine.errors import NotFoundError
+from engine.errors import NotFoundError, RequestReusedError
 from engine.events.types import Event, EventKind
 from engine.journal.database import Database
-from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
+from engine.journal.records import (
+    CheckpointKind,
+    CheckpointRecord,
+    ExecutionRecord,
+    Request,
+    RequestRecord,
+    StepRecord,
+)
 from engine.journal.states import ExecutionState, StepState, check_move
 from sandbox.workspace.layer import LayerName
 
@@ -114,7 +121,29 @@ class Transaction:
             )
 
     def delete_execution(self, execution_id: str) -> None:
+        """Forget it, with everything that is recorded of it and the requests that it answered."""
         self._connection.execute("DELETE FROM executions WHERE id=?", (execution_id,))
+
+    def remember(self, request: Request, execution_id: str, result: str = "") -> None:
+        """Record that this transaction is the effect of `request`. A request that is known stays as it is.
+
+        Raises:
+          RequestReusedError: the id is known with another verb or digest, or took effect on another execution
+            (a second caller with the same request was faster; `Journal.request` has its answer). The
+            transaction is to be given up.
+        """
+        known = _request(self._connection, request.id)
+        if known is None:
+            self._connection.execute(
+                "INSERT INTO requests VALUES (?,?,?,?,?,?)",
+                (request.id, request.verb, request.digest, execution_id, result, self.now.isoformat()),
+            )
+        elif (known.verb, known.digest, known.execution_id) != (request.verb, request.digest, execution_id):
+            raise RequestReusedError(request.id, known.execution_id)
+
+    def forget_requests(self, before: datetime) -> None:
+        """Forget the requests that were remembered before this time; asking again then does it again."""
+        self._connection.execute("DELETE FROM requests WHERE create_time<?", (before.isoformat(),))
 
 
 class Journal:
@@ -246,6 +275,21 @@ class Journal:
                 ).fetchone()
                 is None
             ]
+
+    # -- requests --------------------------------------------------------------------------------
+
+    def request(self, request_id: str) -> RequestRecord | None:
+        """The request that took effect under this id, if there is one and it is not forgotten."""
+        with self._database.reading() as connection:
+            return _request(connection, request_id)
+
+
+def _request(connection: sqlite3.Connection, request_id: str) -> RequestRecord | None:
+    row = connection.execute("SELECT * FROM requests WHERE id=?", (request_id,)).fetchone()
+    if row is None:
+        return None
+    request_id, verb, digest, execution_id, result, create_time = row
+    return RequestRecord(request_id, verb, digest, execution_id, result, datetime.fromisoformat(create_time))
 
 
 def _insert(connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

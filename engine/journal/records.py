@@ -109,3 +109,27 @@ class CheckpointRecord:
             "step_id": self.step_id,
             "time": self.create_time.isoformat(),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a caller named so that asking twice does it once.
+
+    id: the caller's own, unique for ever as far as it is concerned. digest: of everything that was asked for.
+    """
+
+    id: str
+    verb: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """A request that took effect, and on which execution. result: what the verb returned, in its own form."""
+
+    id: str
+    verb: str
+    digest: str
+    execution_id: str
+    result: str
+    create_time: datetime

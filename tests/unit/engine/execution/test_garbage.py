@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engine.execution.garbage import GarbageCollector, GarbageReport, collectable, unreachable
-from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord
+from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, Request
 from engine.journal.states import ExecutionState
 from tests.fakes.engine_world import Scripted, World, plan_of, world
 
@@ -116,3 +116,26 @@ async def test_branches_of_a_paused_execution_stay(tmp_path: Path) -> None:
         await here.engine.rollback(record.id)
         assert (await collect(here)).checkpoints == []
         assert len(here.journal.checkpoints(record.id)) == 3
+
+
+def _remember(here: World, request: Request, execution_id: str) -> None:
+    with here.journal.transaction() as tx:
+        tx.remember(request, execution_id)
+
+
+async def test_requests_are_forgotten_after_a_week(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        record = await here.engine.execute_plan(plan_of([CREATE]), here.project)
+        await asyncio.to_thread(_remember, here, Request("r", "execute-plan", "digest"), record.id)
+
+        async def known_after(age: timedelta, dry_run: bool) -> bool:
+            collector = GarbageCollector(here.journal, here.store, here.locks, here.logs)
+            now = here.clock.now() + age
+            await asyncio.to_thread(
+                lambda: collector.collect(now, older_than=30 * DAY, keep=None, dry_run=dry_run),
+            )
+            return await asyncio.to_thread(here.journal.request, "r") is not None
+
+        assert await known_after(7 * DAY - timedelta(hours=1), dry_run=False)
+        assert await known_after(7 * DAY, dry_run=True)
+        assert not await known_after(7 * DAY, dry_run=False)

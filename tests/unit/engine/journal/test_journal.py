@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from engine.clock import ManualClock
-from engine.errors import IllegalTransitionError, JournalCorruptError, JournalVersionError, NotFoundError
+from engine.errors import (
+    IllegalTransitionError,
+    JournalCorruptError,
+    JournalVersionError,
+    NotFoundError,
+    RequestReusedError,
+)
 from engine.events.types import EventKind
 from engine.journal.database import Database
 from engine.journal.journal import Journal
-from engine.journal.records import CheckpointKind, ExecutionRecord, StepRecord
+from engine.journal.records import CheckpointKind, ExecutionRecord, Request, RequestRecord, StepRecord
 from engine.journal.states import ExecutionState, StepState
 from sandbox.workspace.layer import LayerName
 
@@ -31,8 +39,8 @@ def journal(database: Database) -> Journal:
     return Journal(database, ManualClock())
 
 
-def add(journal: Journal, execution_id: str, name: str = "plan") -> None:
-    record = ExecutionRecord(
+def execution(execution_id: str, name: str = "plan") -> ExecutionRecord:
+    return ExecutionRecord(
         id=execution_id,
         name=name,
         state=ExecutionState.IDLE,
@@ -44,6 +52,10 @@ def add(journal: Journal, execution_id: str, name: str = "plan") -> None:
         start_ns=3,
         create_time=ManualClock().now(),
     )
+
+
+def add(journal: Journal, execution_id: str, name: str = "plan") -> None:
+    record = execution(execution_id, name)
     with journal.transaction() as tx:
         tx.add_execution(record, [StepRecord(execution_id, 0, "one", "command", findings=[{"rule": "x"}])])
         tx.add_checkpoint(execution_id, "start", CheckpointKind.AUTOMATIC, None, None)
@@ -150,3 +162,67 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalVersionError) as error:
         Database(tmp_path / "j.db")
     assert error.value.found == 99
+
+
+def test_a_request_is_found_again_with_its_answer(journal: Journal) -> None:
+    request = Request("r1", "execute-plan", "digest")
+    assert journal.request("r1") is None
+    record = execution(A)
+    with journal.transaction() as tx:
+        tx.remember(request, A, result="answer")
+        tx.add_execution(record, [])
+    assert journal.request("r1") == RequestRecord("r1", "execute-plan", "digest", A, "answer", ManualClock().now())
+
+
+@pytest.mark.parametrize(
+    ("verb", "digest", "on"), [("pause", "digest", A), ("execute-plan", "other", A), ("execute-plan", "digest", B)]
+)
+def test_a_request_id_that_did_something_else_is_refused_and_nothing_is_written(
+    journal: Journal, verb: str, digest: str, on: str
+) -> None:
+    add(journal, A)
+    add(journal, B)
+    with journal.transaction() as tx:
+        tx.remember(Request("r1", "execute-plan", "digest"), A)
+        tx.remember(Request("r1", "execute-plan", "digest"), A)
+    with pytest.raises(RequestReusedError) as reused:
+        _write_and_remember(journal, on, Request("r1", verb, digest))
+    assert (reused.value.request_id, reused.value.execution_id) == ("r1", A)
+    assert journal.execution(on).reason == ""
+
+
+def _write_and_remember(journal: Journal, on: str, request: Request) -> None:
+    with journal.transaction() as tx:
+        tx.set_execution(on, reason="written")
+        tx.remember(request, on)
+
+
+def test_requests_go_with_their_execution(journal: Journal) -> None:
+    add(journal, A)
+    with journal.transaction() as tx:
+        tx.remember(Request("r1", "execute-plan", "digest"), A)
+    with journal.transaction() as tx:
+        tx.delete_execution(A)
+    assert journal.request("r1") is None
+
+
+def test_old_requests_are_forgotten_by_their_time(database: Database) -> None:
+    clock = ManualClock()
+    journal = Journal(database, clock)
+    add(journal, A)
+    with journal.transaction() as tx:
+        tx.remember(Request("old", "pause", "digest"), A)
+    clock.advance(timedelta(days=1))
+    with journal.transaction() as tx:
+        tx.remember(Request("new", "pause", "digest"), A)
+        tx.forget_requests(before=clock.now())
+    assert journal.request("old") is None
+    assert journal.request("new") is not None
+
+
+def test_a_transaction_that_cannot_be_committed_leaves_the_journal_usable(journal: Journal) -> None:
+    with pytest.raises(sqlite3.IntegrityError), journal.transaction() as tx:
+        tx.remember(Request("r1", "pause", "digest"), "no such execution")
+    add(journal, A)
+    assert journal.execution(A).id == A
+    assert journal.request("r1") is None
