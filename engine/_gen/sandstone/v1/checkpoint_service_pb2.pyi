@@ -166,12 +166,14 @@ class ExportResponse(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., left_out: _Optional[_Iterable[_Union[PathNote, _Mapping]]] = ...) -> None: ...
 
 class PathNote(_message.Message):
-    __slots__ = ("path", "text")
+    __slots__ = ("path", "text", "kind")
     PATH_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
     path: bytes
     text: str
-    def __init__(self, path: _Optional[bytes] = ..., text: _Optional[str] = ...) -> None: ...
+    kind: str
+    def __init__(self, path: _Optional[bytes] = ..., text: _Optional[str] = ..., kind: _Optional[str] = ...) -> None: ...
 
 class ApplyRequest(_message.Message):
     __slots__ = ("execution_id", "request_id", "dry_run", "force", "allow")
