@@ -24,15 +24,20 @@ from engine.config import EngineConfig, state_directory
 from engine.events.bus import EventBus
 from engine.execution.attempt import Blocking, StepServices
 from engine.execution.baseline import BaseRecorder
-from engine.execution.driver import Driver
+from engine.execution.driver import Driver, DriverServices
 from engine.execution.engine import EngineServices, ExecutionEngine
 from engine.execution.environments import Environments
 from engine.execution.garbage import GarbageCollector, GarbageReport
 from engine.execution.locks import ExecutionLocks
 from engine.execution.logs import LogStore
+from engine.execution.opening import ExecutionOpener, OpenerServices
+from engine.execution.output import OutputKeeper
+from engine.execution.recording import RunRecorder
 from engine.execution.recovery import recover_executions
 from engine.execution.rollback import RollbackService
 from engine.execution.step import StepExecutor
+from engine.execution.supervision import RunSupervisor, SupervisorServices
+from engine.execution.volumes import ExecutionVolumes
 from engine.execution.writer import JournalWriter
 from engine.journal.database import Database
 from engine.journal.journal import Journal
@@ -262,23 +267,26 @@ def _engine(
 ) -> ExecutionEngine:
     clock, store = ground.clock, ground.store
     rollback = RollbackService(writer)
-    executor = StepExecutor(StepServices(store, provider, ValidationService(clock), ground.blocking), clock)
-    return ExecutionEngine(
-        EngineServices(
-            journal=ground.journal,
-            bus=writer.bus,
-            store=store,
-            environments=environments,
-            executor=executor,
-            driver=Driver(writer, store, provider, executor, rollback, BaseRecorder(store), ground.logs, clock),
-            rollback=rollback,
+    recorder = RunRecorder(writer, BaseRecorder(store), clock)
+    volumes = ExecutionVolumes(store, ground.blocking)
+    opener = ExecutionOpener(
+        OpenerServices(writer, store, volumes, environments, ground.locks, clock, lease=ground.lease)
+    )
+    driver = Driver(
+        DriverServices(
             writer=writer,
-            locks=ground.locks,
-            blocking=ground.blocking,
+            recorder=recorder,
+            output=OutputKeeper(writer, ground.logs),
+            store=store,
+            volumes=volumes,
+            provider=provider,
+            executor=StepExecutor(StepServices(store, provider, ValidationService(clock), ground.blocking), clock),
+            rollback=rollback,
             clock=clock,
-            lease=ground.lease,
         )
     )
+    supervisor = RunSupervisor(SupervisorServices(writer, recorder, driver, opener, environments))
+    return ExecutionEngine(EngineServices(writer, opener, supervisor, rollback, ground.locks, clock))
 
 
 def _prepare_home(home: Path) -> str:

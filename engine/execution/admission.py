@@ -6,14 +6,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from engine.errors import CheckpointNameError, NotFoundError, SecretTooShortError
-from engine.execution.driver import START
 from engine.execution.masking import MIN_SECRET_BYTES
 from engine.journal.journal import Transaction
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
 from engine.plan.model import Plan
+
+START: Final = "c0"
+"""Id of the checkpoint where every execution starts."""
 
 
 @dataclass(frozen=True, slots=True)

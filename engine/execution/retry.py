@@ -20,6 +20,9 @@ from typing import TypeVar
 
 import tenacity
 
+from engine.execution.attempt import AttemptOutcome
+from engine.plan.model import StepSettings
+
 T = TypeVar("T")
 
 
@@ -96,3 +99,29 @@ async def with_retry(
 
     result: T = await retrying(numbered)
     return result
+
+
+def retry_policy(settings: StepSettings) -> RetryPolicy:
+    """The retry policy that a step's settings ask for."""
+    asked = settings.retry
+    return RetryPolicy(
+        attempts=asked.attempts,
+        initial=asked.initial,
+        factor=asked.factor,
+        maximum=asked.max,
+        jitter=asked.jitter,
+        on_failure=settings.retry_failures,
+    )
+
+
+def classify(outcome: AttemptOutcome) -> OutcomeClass:
+    """How an outcome counts for retrying."""
+    if outcome.ok:
+        return OutcomeClass.SUCCEEDED
+    if outcome.cancelled:
+        return OutcomeClass.CANCELLED
+    if outcome.refused:
+        return OutcomeClass.REFUSED
+    if outcome.unavailable:
+        return OutcomeClass.UNAVAILABLE
+    return OutcomeClass.FAILED

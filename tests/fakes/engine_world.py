@@ -15,12 +15,17 @@ from engine.clock import Clock, SystemClock
 from engine.events.bus import EventBus
 from engine.execution.attempt import StepServices
 from engine.execution.baseline import BaseRecorder
-from engine.execution.driver import Driver
+from engine.execution.driver import Driver, DriverServices
 from engine.execution.engine import EngineServices, ExecutionEngine
 from engine.execution.locks import ExecutionLocks
 from engine.execution.logs import LogStore
+from engine.execution.opening import ExecutionOpener, OpenerServices
+from engine.execution.output import OutputKeeper
+from engine.execution.recording import RunRecorder
 from engine.execution.rollback import RollbackService
 from engine.execution.step import StepExecutor
+from engine.execution.supervision import RunSupervisor, SupervisorServices
+from engine.execution.volumes import ExecutionVolumes
 from engine.execution.writer import JournalWriter
 from engine.journal.database import Database
 from engine.journal.journal import Journal
@@ -117,25 +122,26 @@ async def world(directory: Path, script: Script | None = None, clock: Clock | No
     logs = LogStore(home / "logs")
     writer = JournalWriter(journal, bus, asyncio.to_thread)
     rollback = RollbackService(writer)
+    recorder = RunRecorder(writer, BaseRecorder(store), the_clock)
+    volumes = ExecutionVolumes(store, asyncio.to_thread)
+    environments = FakeEnvironments()
+    opener = ExecutionOpener(OpenerServices(writer, store, volumes, environments, locks, the_clock, lease="lease"))
     services = StepServices(store, provider, ValidationService(the_clock), asyncio.to_thread)
-    executor = StepExecutor(services, the_clock)
-    driver = Driver(writer, store, provider, executor, rollback, BaseRecorder(store), logs, the_clock)
-    engine = ExecutionEngine(
-        EngineServices(
-            journal=journal,
-            bus=bus,
-            store=store,
-            environments=FakeEnvironments(),
-            executor=executor,
-            driver=driver,
-            rollback=rollback,
+    driver = Driver(
+        DriverServices(
             writer=writer,
-            locks=locks,
-            blocking=asyncio.to_thread,
+            recorder=recorder,
+            output=OutputKeeper(writer, logs),
+            store=store,
+            volumes=volumes,
+            provider=provider,
+            executor=StepExecutor(services, the_clock),
+            rollback=rollback,
             clock=the_clock,
-            lease="lease",
         )
     )
+    supervisor = RunSupervisor(SupervisorServices(writer, recorder, driver, opener, environments))
+    engine = ExecutionEngine(EngineServices(writer, opener, supervisor, rollback, locks, the_clock))
     try:
         yield World(home, project, engine, Aside(journal), Aside(store), locks, logs, the_clock, commands)
     finally:

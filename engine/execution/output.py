@@ -1,0 +1,63 @@
+"""An attempt's output on its way out: live to listeners, at its end to the attempt's log, secrets masked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from engine.events.types import OutputChunk
+from engine.execution.attempt import AttemptOutcome
+from engine.execution.logs import LogStore
+from engine.execution.masking import Masker
+from engine.execution.run import Run
+from engine.execution.writer import JournalWriter
+from sandbox.spec import CapturedOutput, Stream
+
+
+class OutputKeeper:
+    """Shows and keeps what attempts print."""
+
+    def __init__(self, writer: JournalWriter, logs: LogStore) -> None:
+        self._writer = writer
+        self._logs = logs
+
+    def live(self, run: Run, step_id: str) -> tuple[Callable[[Stream, bytes], None], Callable[[], None]]:
+        """A sink that shows output live, masked; and what to call when the attempt has ended."""
+        streams = {stream: run.masker.stream() for stream in Stream}
+        attempt = run.attempt
+
+        def show(stream: Stream, data: bytes) -> None:
+            if data:
+                self._writer.bus.publish(OutputChunk(run.id, step_id, attempt, stream, data))
+
+        def sink(stream: Stream, chunk: bytes) -> None:
+            show(stream, streams[stream].feed(chunk))
+
+        def finish() -> None:
+            for stream, masking in streams.items():
+                show(stream, masking.finish())
+
+        return sink, finish
+
+    async def keep(self, run: Run, index: int, outcome: AttemptOutcome) -> AttemptOutcome:
+        """Mask what came back and write the attempt's log."""
+        masked = masked_outcome(run.masker, outcome)
+        outputs = {Stream.STDOUT: masked.stdout.text(), Stream.STDERR: masked.stderr.text()}
+        await self._writer.blocking(self._logs.write, run.id, index, run.attempt, outputs)
+        return masked
+
+
+def masked_outcome(masker: Masker, outcome: AttemptOutcome) -> AttemptOutcome:
+    """The outcome with every secret replaced, also one that lies across the cut between head and tail."""
+
+    def masked(captured: CapturedOutput) -> CapturedOutput:
+        if not captured.omitted_bytes:
+            return CapturedOutput(head=masker.mask(captured.head + captured.tail))
+        return CapturedOutput(masker.mask(captured.head), masker.mask(captured.tail), captured.omitted_bytes)
+
+    return replace(
+        outcome,
+        stdout=masked(outcome.stdout),
+        stderr=masked(outcome.stderr),
+        detail=masker.mask_text(outcome.detail),
+    )

@@ -1,0 +1,102 @@
+"""The executions that this process drives: one task each, from its start to its end.
+
+A run that could not go on for a reason of its machine (the store, the engine) ends as failed here, whatever happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from engine.errors import EngineError
+from engine.events.types import EventKind
+from engine.execution.driver import Driver
+from engine.execution.environments import Environments
+from engine.execution.opening import ExecutionOpener
+from engine.execution.recording import RunRecorder
+from engine.execution.run import Run
+from engine.execution.writer import JournalWriter
+from engine.journal.states import ExecutionState
+from engine.plan.model import Environment
+from sandbox.errors import SandboxError
+from sandbox.workspace.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorServices:
+    """What the supervisor works with; made by the composition root."""
+
+    writer: JournalWriter
+    recorder: RunRecorder
+    driver: Driver
+    opener: ExecutionOpener
+    environments: Environments
+
+
+class RunSupervisor:
+    """Keeps the tasks. Lives on one event loop."""
+
+    def __init__(self, services: SupervisorServices) -> None:
+        self._writer = services.writer
+        self._recorder = services.recorder
+        self._driver = services.driver
+        self._opener = services.opener
+        self._environments = services.environments
+        self._runs: dict[str, Run] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(tuple(self._runs.values()))
+
+    def find(self, execution_id: str) -> Run | None:
+        """The run, when this process drives it."""
+        return self._runs.get(execution_id)
+
+    def launch(self, run: Run) -> None:
+        """Drive the run in a task of its own; returns at once."""
+        self._runs[run.id] = run
+        task = asyncio.create_task(self._drive(run), name=f"execution {run.id}")
+        self._tasks[run.id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(run.id, None))
+
+    async def wait(self, execution_id: str) -> None:
+        """Return when this process does not drive the execution (any more)."""
+        task = self._tasks.get(execution_id)
+        if task is not None:
+            await asyncio.shield(task)
+
+    async def wait_all(self) -> None:
+        """Return when nothing is driven any more."""
+        if self._tasks:
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _drive(self, run: Run) -> None:
+        """The task of one execution: open, drive, close; ends with the execution in an ended state."""
+        try:
+            try:
+                await self._open(run)
+                await self._driver.drive(run)
+            except (SandboxError, EngineError, OSError) as error:
+                await self._driver.fail(run, f"{type(error).__name__}: {error}")
+        finally:
+            self._runs.pop(run.id, None)
+            await self._opener.close(run)
+
+    async def _open(self, run: Run) -> None:
+        """idle -> running, and the environment's set-up."""
+        if run.record.state is ExecutionState.IDLE:
+            await self._recorder.started(run)
+        environment = run.context.plan.environment
+        if environment.setup and not run.control.cancelled:
+            await self._prepare_environment(run, environment)
+
+    async def _prepare_environment(self, run: Run, environment: Environment) -> None:
+        await self._writer.write(
+            lambda tx: tx.emit(run.id, EventKind.ENVIRONMENT_PREPARING, None, commands=len(environment.setup))
+        )
+        base = await self._environments.resolve(environment)
+        mask = await self._writer.blocking(run.context.hide.mask, run.context.plan.sandbox.hide) or Manifest()
+        image_id = await self._environments.prepare(environment, base, run.context.workspace, mask.hides)
+        await self._writer.write(lambda tx: tx.set_execution(run.id, image_id=image_id))
+        run.context = replace(run.context, image_id=image_id)
