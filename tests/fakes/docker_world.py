@@ -59,10 +59,12 @@ async def until_ended(world: DockerWorld, container: str) -> None:
 async def docker_world(store: BindStore | RealStore) -> AsyncIterator[DockerWorld]:
     """Open a world over `store`; at its end nothing of it may be left."""
     api = DockerApi()
-    store_id = f"test-{uuid4().hex[:12]}"
+    unique = uuid4().hex[:12]
+    # Containers are named after their lease: two suites may run against one engine.
+    store_id, lease = f"test-{unique}", f"one-{unique}"
     image = await api.image_inspect(IMAGE)
-    world = DockerWorld(api, store, None, SandboxSpec(image["Id"]), store_id, {"one"})  # type: ignore[arg-type]
-    world.provider = world.another_provider("one")
+    world = DockerWorld(api, store, None, SandboxSpec(image["Id"]), store_id, {lease})  # type: ignore[arg-type]
+    world.provider = world.another_provider(lease)
     try:
         yield world
         await world.provider.close()
