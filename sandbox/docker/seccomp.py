@@ -57,8 +57,8 @@ _NEW_NAMESPACES: Final = 0x7E020000
 """Every CLONE_NEW* bit that clone(2) takes."""
 
 _FILE_TYPE_MASK: Final = 0o170000
-_NODE_TYPES: Final = (0o100000, 0o010000, 0o140000)
-"""What mknod may make: regular files, FIFOs, sockets."""
+_NODE_TYPES: Final = (0, 0o100000, 0o010000, 0o140000)
+"""What mknod may make: regular files (also by 0, which stands for them), FIFOs, sockets."""
 
 _PERSONALITIES: Final = (0x0, 0x0008, 0x20000, 0x20008, 0x40000, 0xFFFFFFFF)
 """What Docker allows, and 0x40000: ADDR_NO_RANDOMIZE, which debuggers and some runtimes set."""

@@ -109,6 +109,15 @@ async def test_no_device_can_be_made_and_no_whiteout(attack: Attack) -> None:
     assert parse(result.stdout.text()) == [EPERM, EPERM, EPERM, 0]
 
 
+async def test_a_regular_file_can_be_made_by_mknod(attack: Attack) -> None:
+    """With the type left out as well: that is what Python's `os.mknod` asks for."""
+    call = "syscall(%d, $path, $mode, 0)" if "mknod" in NUMBERS else "syscall(%d, -100, $path, $mode, 0)"
+    number = NUMBERS.get("mknod", NUMBERS.get("mknodat", 0))
+    script = f"for my $mode (0600, 0100600) {{ my $path = '/workspace/n' . $mode; print {call % number}, qq(\n) }}"
+    result = await attack(("perl", "-e", script))
+    assert parse(result.stdout.text()) == [0, 0]
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="x32 exists on x86-64 only")
 async def test_the_x32_entry_kills(attack: Attack) -> None:
     result = await attack(("perl", "-e", "syscall(0x40000000 + 39); print 'alive'"))
