@@ -34,20 +34,20 @@ from sandbox.sandbox import OutputSink
 from sandbox.spec import ExecRequest, ExecResult, SandboxSpec, Verdict
 from sandbox.workspace.layer import DiskLimit, LayerKey, LayerKind, Usage, VolumeId
 from sandbox.workspace.store import LayerStore
+from sandbox.workspace.volumes import LARGEST_PIECE
 
 _LOG: Final = logging.getLogger(__name__)
 _LATE_RUNTIMES: Final = frozenset({"runc", "crun"})
 _UNMOUNT_TRIES: Final = 10
 _UNMOUNT_PAUSE: Final = 0.002
 
-_FULL_BYTES: Final = 128 * 1024
 _FULL_INODES: Final = 2
-"""A volume with less than this free is full: file systems refuse writes some blocks before the last."""
+"""A volume with less than this free is full."""
 
 
 def volume_is_full(usage: Usage, limit: DiskLimit) -> bool:
     """True when a volume has practically nothing left to give."""
-    return limit.bytes - usage.bytes < _FULL_BYTES or limit.inodes - usage.inodes < _FULL_INODES
+    return limit.bytes - usage.bytes < LARGEST_PIECE or limit.inodes - usage.inodes < _FULL_INODES
 
 
 class DockerSandbox:

@@ -43,6 +43,10 @@ _ANY_SIZE: Final = TreeLimits(entries=1 << 40, file_bytes=1 << 62, total_bytes=1
 _HOST_RESERVE_BYTES: Final = 64 * MIB
 """Left free on the host's disk for the journal and everything else."""
 
+LARGEST_PIECE: Final = 2 * MIB
+"""The kernel takes a large write in pieces of up to this size and refuses one that does not fit as a whole, so a
+volume may be full with as much left. An image is larger than its limit by it, so that nobody has less for that."""
+
 
 class FormatError(SandboxError):
     """mkfs.ext4 is missing or failed; `reason` says how."""
@@ -384,7 +388,7 @@ def give_back(image: Path) -> None:
 
 def _image_bytes(limit: DiskLimit) -> int:
     """A multiple of the block size, and enough for a file system at all."""
-    return max(limit.bytes, _SMALLEST_IMAGE) & ~4095
+    return (max(limit.bytes, _SMALLEST_IMAGE) + LARGEST_PIECE) & ~4095
 
 
 def _format(image: Path, limit: DiskLimit, owner: tuple[int, int]) -> None:

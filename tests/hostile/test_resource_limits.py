@@ -67,6 +67,19 @@ async def test_a_disk_filler_hits_the_disk_limit(attack: Attack, world: DockerWo
     assert usage.bytes <= limit.bytes
 
 
+@pytest.mark.parametrize("piece", ["4k", "1M", "16M"])
+async def test_a_disk_filler_of_large_writes_hits_the_disk_limit(attack: Attack, piece: str) -> None:
+    """The kernel refuses a piece of a large write as a whole: up to 2 MiB stay free for ever."""
+    result = await attack(f"dd if=/dev/zero of=big bs={piece} 2>&1; true", ContainerLimits(memory_bytes=GIB))
+    assert b"No space left" in result.stdout.text()
+    assert result.verdict is Verdict.DISK_LIMIT
+
+
+async def test_a_step_that_stays_within_its_disk_has_no_verdict(attack: Attack) -> None:
+    result = await attack("dd if=/dev/zero of=big bs=1M count=52", ContainerLimits(memory_bytes=GIB))
+    assert (result.exit_code, result.verdict) == (0, None)
+
+
 async def test_an_inode_filler_hits_the_disk_limit(attack: Attack) -> None:
     result = await attack('perl -e \'while (open F, ">", "f" . $i++) { close F }\'; exit 0')
     assert result.verdict is Verdict.DISK_LIMIT
