@@ -14,7 +14,6 @@ from typing import Final
 
 from engine.events.types import Event, OutputChunk
 
-
 CAPACITY: Final = 4096
 """Items that a subscriber may have waiting."""
 OUTPUT_BYTES: Final = 4 << 20

@@ -11,7 +11,7 @@ from typing import Any, Final
 from engine.errors import CheckpointNameError, NotFoundError, SecretTooShortError
 from engine.execution.masking import MIN_SECRET_BYTES
 from engine.journal.journal import Transaction
-from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
+from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, Request, StepRecord
 from engine.plan.model import Plan
 
 START: Final = "c0"
@@ -43,13 +43,17 @@ def accept(
     steps: list[StepRecord],
     root: Mapping[bytes, dict[str, Any] | None],
     keep: bool,
+    request: Request | None = None,
 ) -> CheckpointRecord:
+    """The first rows of an execution, and that the request for it took effect; its start."""
     tx.add_execution(record, steps)
     tx.add_baseline(record.id, root)
     if keep:
         tx.set_execution(record.id, kept=1)
     head = tx.add_checkpoint(record.id, "start", CheckpointKind.AUTOMATIC, None, None)
     assert head.id == START
+    if request is not None:
+        tx.remember(request, record.id)
     return head
 
 

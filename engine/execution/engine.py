@@ -26,7 +26,7 @@ from engine.execution.run import Run
 from engine.execution.supervision import RunSupervisor
 from engine.execution.writer import JournalWriter
 from engine.journal.journal import Transaction
-from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
+from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, Request, StepRecord
 from engine.journal.states import ENDED, ROLLBACK_ALLOWED, ExecutionState, StepState
 from engine.plan.model import Plan, Step
 
@@ -82,17 +82,24 @@ class ExecutionEngine:
         name: str | None = None,
         secrets: Mapping[str, str] | None = None,
         keep: bool = False,
+        request: Request | None = None,
     ) -> str:
         """Accept the plan over the directory `workspace`, start driving it, return the execution's id.
+
+        request: remembered in the transaction that accepts the plan.
 
         Raises:
           NotFoundError: `workspace` is not a directory, or a secret that the plan names is not given.
           ImageNotFoundError, ImageRefusedError, SandboxUnavailableError: this machine cannot run it.
           HostDiskFullError, TreeRefusedError: the workspace cannot be laid under layers.
         """
-        run = await self._opener.accept(plan, workspace, name=name, secrets=secrets or {}, keep=keep)
+        run = await self._opener.accept(plan, workspace, name=name, secrets=secrets or {}, keep=keep, request=request)
         self._supervisor.launch(run)
         return run.id
+
+    def drives(self, execution_id: str) -> bool:
+        """Whether this process drives the execution now."""
+        return self._supervisor.find(execution_id) is not None
 
     async def wait(self, execution_id: str) -> ExecutionRecord:
         """Return when this process no longer drives the execution."""
@@ -180,7 +187,9 @@ class ExecutionEngine:
             left,
         )
 
-    async def rollback(self, execution_id: str, to: str | None = None) -> CheckpointRecord:
+    async def rollback(
+        self, execution_id: str, to: str | None = None, *, request: Request | None = None
+    ) -> CheckpointRecord:
         """Move the head back to checkpoint `to` (default: one back); the execution is `paused` afterwards.
 
         Raises:
@@ -192,7 +201,9 @@ class ExecutionEngine:
             if not run.parked:
                 raise WrongStateError("roll back", execution_id, run.record.state.value, _names(ROLLBACK_ALLOWED))
             target = await self._blocking(self._rollback.target, execution_id, run.head, to)
-            run.steps = await self._rollback.roll_back(execution_id, run.steps, target, "asked for", reopen=True)
+            run.steps = await self._rollback.roll_back(
+                execution_id, run.steps, target, "asked for", reopen=True, request=request
+            )
             run.head = target
             return target
         async with self._locked(execution_id):
@@ -202,7 +213,7 @@ class ExecutionEngine:
             head = await self._blocking(self._journal.checkpoint, execution_id, record.head)
             target = await self._blocking(self._rollback.target, execution_id, head, to)
             steps = await self._blocking(self._journal.steps, execution_id)
-            await self._rollback.roll_back(execution_id, steps, target, "asked for", reopen=True)
+            await self._rollback.roll_back(execution_id, steps, target, "asked for", reopen=True, request=request)
 
             def change(tx: Transaction) -> None:
                 tx.move(execution_id, ExecutionState.PAUSED, f"rolled back to {target.id}")
@@ -219,7 +230,7 @@ class ExecutionEngine:
             await self._writer.write(change)
             return target
 
-    async def checkpoint(self, execution_id: str, name: str) -> CheckpointRecord:
+    async def checkpoint(self, execution_id: str, name: str, *, request: Request | None = None) -> CheckpointRecord:
         """Give the head a name: a manual checkpoint on the same layer.
 
         Raises:
@@ -233,6 +244,8 @@ class ExecutionEngine:
         def change(tx: Transaction) -> CheckpointRecord:
             made = tx.add_checkpoint(execution_id, name, CheckpointKind.MANUAL, head.layer, head.id, None)
             tx.emit(execution_id, EventKind.CHECKPOINT_CREATED, None, checkpoint=made.id, name=name, changed=False)
+            if request is not None:
+                tx.remember(request, execution_id, made.id)
             return made
 
         return await self._writer.write(change)

@@ -26,7 +26,7 @@ from engine.execution.run import Run
 from engine.execution.volumes import ExecutionVolumes
 from engine.execution.writer import JournalWriter
 from engine.journal.journal import Transaction
-from engine.journal.records import CheckpointRecord, ExecutionRecord, StepRecord
+from engine.journal.records import CheckpointRecord, ExecutionRecord, Request, StepRecord
 from engine.journal.states import ExecutionState
 from engine.plan.model import Plan
 from engine.plan.parse import parse_plan
@@ -58,7 +58,14 @@ class ExecutionOpener:
         self._blocking = services.writer.blocking
 
     async def accept(
-        self, plan: Plan, workspace: Path, *, name: str | None, secrets: Mapping[str, str], keep: bool
+        self,
+        plan: Plan,
+        workspace: Path,
+        *,
+        name: str | None,
+        secrets: Mapping[str, str],
+        keep: bool,
+        request: Request | None = None,
     ) -> Run:
         """A new execution in state idle. Raises as `ExecutionEngine.start`; then nothing is left of it."""
         start_ns = time.time_ns()
@@ -73,7 +80,7 @@ class ExecutionOpener:
             record = self._record(context, root, name, start_ns)
             steps = [StepRecord(execution_id, i, s.id, s.type) for i, s in enumerate(plan.steps)]
             root_record = await self._blocking(baseline.begin, root.path)
-            head = await self._writer.write(lambda tx: accept(tx, record, steps, root_record, keep))
+            head = await self._writer.write(lambda tx: accept(tx, record, steps, root_record, keep, request))
         except BaseException:
             await self._blocking(self._abandon, VolumeId(execution_id), execution_id, lock)
             raise

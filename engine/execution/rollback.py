@@ -13,7 +13,7 @@ from engine.events.types import EventKind
 from engine.execution.decide import undone_steps
 from engine.execution.writer import JournalWriter
 from engine.journal.journal import Transaction
-from engine.journal.records import CheckpointKind, CheckpointRecord, StepRecord
+from engine.journal.records import CheckpointKind, CheckpointRecord, Request, StepRecord
 from engine.journal.states import StepState
 
 
@@ -56,6 +56,7 @@ class RollbackService:
         reason: str,
         *,
         reopen: bool,
+        request: Request | None = None,
     ) -> list[StepRecord]:
         """Move the head to `target`; returns the steps as they are afterwards.
 
@@ -81,6 +82,8 @@ class RollbackService:
                 head=target.id,
                 rolled_back=[step.id for step in steps if step.index in undone],
             )
+            if request is not None:
+                tx.remember(request, execution_id, target.id)
 
         await self._writer.write(change)
         return [

@@ -140,7 +140,8 @@ class Store:
 
 async def main():
     provider = DockerSandboxProvider(
-        DockerApi(), Store(), store_id=sys.argv[1], lease="doomed-" + sys.argv[1], slots=Path(sys.argv[2]), is_live=bool)
+        DockerApi(), Store(), store_id=sys.argv[1], lease="doomed-" + sys.argv[1], slots=Path(sys.argv[2]), is_live=bool
+    )
     sandbox = await provider.claim(SandboxSpec(sys.argv[4]), LayerKey("a"))
     await sandbox.run(ExecRequest("echo on; while :; do date +%N >>tick; done"),
                       lambda *_: print(sandbox.container_id, flush=True))
