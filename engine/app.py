@@ -27,6 +27,7 @@ from engine.execution.baseline import BaseRecorder
 from engine.execution.driver import Driver, DriverServices
 from engine.execution.engine import EngineServices, ExecutionEngine
 from engine.execution.environments import Environments
+from engine.execution.forking import Forker, ForkerServices
 from engine.execution.garbage import GarbageCollector, GarbageReport
 from engine.execution.locks import ExecutionLocks
 from engine.execution.logs import LogStore
@@ -37,6 +38,7 @@ from engine.execution.recovery import recover_executions
 from engine.execution.rollback import RollbackService
 from engine.execution.step import StepExecutor
 from engine.execution.supervision import RunSupervisor, SupervisorServices
+from engine.execution.unowned import remove_unowned
 from engine.execution.volumes import ExecutionVolumes
 from engine.execution.writer import JournalWriter
 from engine.journal.database import Database
@@ -219,6 +221,7 @@ async def _put_in_order(ground: _Ground, engine: bool) -> None:
         # Who shares the mount point takes it away at its end when nobody else does: the dead could not.
         await ground.blocking(ground.store.share)
         await ground.blocking(ground.store.cleanup)
+        await ground.blocking(remove_unowned, ground.journal, ground.store, ground.locks, ground.logs)
     await ground.blocking(recover_executions, ground.journal, ground.locks)
     await ground.blocking(recover_applies, ground.home)
 
@@ -272,6 +275,9 @@ def _engine(
     opener = ExecutionOpener(
         OpenerServices(writer, store, volumes, environments, ground.locks, clock, lease=ground.lease)
     )
+    forker = Forker(
+        ForkerServices(writer, store, volumes, environments, ground.locks, ground.logs, clock, lease=ground.lease)
+    )
     driver = Driver(
         DriverServices(
             writer=writer,
@@ -286,7 +292,7 @@ def _engine(
         )
     )
     supervisor = RunSupervisor(SupervisorServices(writer, recorder, driver, opener, environments))
-    return ExecutionEngine(EngineServices(writer, opener, supervisor, rollback, ground.locks, clock))
+    return ExecutionEngine(EngineServices(writer, opener, forker, supervisor, rollback, ground.locks, clock))
 
 
 def _prepare_home(home: Path) -> str:

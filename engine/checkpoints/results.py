@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -20,11 +20,11 @@ from engine.checkpoints.position import tree_at
 from engine.errors import NotFoundError, WrongStateError
 from engine.events.types import EventKind
 from engine.journal.journal import Journal, Transaction
-from engine.journal.records import CheckpointRecord, ExecutionRecord
+from engine.journal.records import ExecutionRecord
 from engine.journal.states import APPLY_ALLOWED
 from sandbox.spec import Stream
 from sandbox.workspace.changes import Change, Tree, changes
-from sandbox.workspace.layer import VolumeId
+from sandbox.workspace.layer import LayerName, VolumeId
 from sandbox.workspace.manifest import Manifest
 from sandbox.workspace.store import LayerStore
 
@@ -48,41 +48,38 @@ class Comparer:
 
     @contextmanager
     def compared(self, execution_id: str, a: str | None, b: str | None) -> Iterator[Comparison]:
-        """The difference from checkpoint `a` (default: the start) to `b` (default: the head), for the block.
+        """The difference from checkpoint `a` (default: the user's directory) to `b` (default: the head), for the block.
+
+        An execution starts from the user's directory, but for a fork, which starts above what its origin did.
 
         Raises:
           NotFoundError: no such execution or checkpoint. LayerCorruptError: a layer is damaged.
           TreeRefusedError: the user's directory is gone or cannot be read.
         """
         record = self._journal.execution(execution_id)
-        old = self._journal.checkpoint(execution_id, a) if a else self._journal.checkpoints(execution_id)[0]
-        new = self._journal.checkpoint(execution_id, b or record.head)
+        old = self._journal.checkpoint(execution_id, a).layer if a else None
+        new = self._journal.checkpoint(execution_id, b or record.head).layer
         with self._volumes(execution_id):
             hide = self._store.mask(VolumeId(execution_id))
             base = Path(record.workspace)
             with (
-                tree_at(self._store, base, hide, old.layer) as before,
-                tree_at(self._store, base, hide, new.layer) as after,
+                tree_at(self._store, base, hide, old) as before,
+                tree_at(self._store, base, hide, new) as after,
             ):
                 touched = self._touched(old, new)
                 yield Comparison(record, before, after, changes(before, after, touched))
 
-    def _touched(self, old: CheckpointRecord, new: CheckpointRecord) -> list[Manifest]:
+    def _touched(self, old: LayerName | None, new: LayerName | None) -> list[Manifest]:
         """Manifests that name every path at which the two can differ."""
-        return [self._store.merged_manifest(record.layer) for record in (old, new) if record.layer is not None]
+        return [self._store.merged_manifest(layer) for layer in (old, new) if layer is not None]
 
     @contextmanager
     def _volumes(self, execution_id: str) -> Iterator[None]:
-        opened = []
-        try:
+        with ExitStack() as stack:
             for volume in self._store.volumes():
                 if volume == execution_id or volume.startswith(f"{execution_id}-"):
-                    self._store.open_volume(volume)
-                    opened.append(volume)
+                    stack.enter_context(self._store.using(volume))
             yield
-        finally:
-            for volume in opened:
-                self._store.close_volume(volume)
 
 
 T = TypeVar("T")
@@ -149,7 +146,7 @@ class Results:
         self._applier = Applier(home)
 
     async def changes(self, execution_id: str, a: str | None = None, b: str | None = None) -> list[Change]:
-        """What differs from checkpoint `a` (default: the start) to `b` (default: the head).
+        """What differs from checkpoint `a` (default: the user's directory) to `b` (default: the head).
 
         Raises as `Comparer.compared`.
         """

@@ -19,6 +19,7 @@ from sandbox.spec import Stream
 class EventKind(StrEnum):
     """The kinds of events; new ones may be added, readers skip what they do not know."""
 
+    EXECUTION_FORKED = "execution-forked"
     EXECUTION_STARTED = "execution-started"
     EXECUTION_PROGRESS = "execution-progress"
     EXECUTION_COMPLETED = "execution-completed"

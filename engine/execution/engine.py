@@ -19,6 +19,7 @@ from engine.events.types import EventKind
 from engine.execution.admission import check_checkpoint_name
 from engine.execution.control import PauseMode
 from engine.execution.decide import Progress, estimate_left
+from engine.execution.forking import Forker
 from engine.execution.locks import ExecutionLocks
 from engine.execution.opening import ExecutionOpener
 from engine.execution.rollback import RollbackService
@@ -37,6 +38,7 @@ class EngineServices:
 
     writer: JournalWriter
     opener: ExecutionOpener
+    forker: Forker
     supervisor: RunSupervisor
     rollback: RollbackService
     locks: ExecutionLocks
@@ -51,6 +53,7 @@ class ExecutionEngine:
         self._journal = services.writer.journal
         self._blocking = services.writer.blocking
         self._opener = services.opener
+        self._forker = services.forker
         self._supervisor = services.supervisor
         self._rollback = services.rollback
         self._locks = services.locks
@@ -100,6 +103,33 @@ class ExecutionEngine:
     def drives(self, execution_id: str) -> bool:
         """Whether this process drives the execution now."""
         return self._supervisor.find(execution_id) is not None
+
+    async def fork(
+        self,
+        execution_id: str,
+        checkpoint: str,
+        *,
+        plan: Plan | None = None,
+        name: str | None = None,
+        secrets: Mapping[str, str] | None = None,
+        keep: bool = False,
+        request: Request | None = None,
+    ) -> str:
+        """Start a second execution from any checkpoint (id or name) of a first in any state; returns its id.
+
+        plan: None for the origin's, of which the steps whose effect is below the checkpoint do not run again; of
+        another plan all steps run. name: default the origin's with `-fork`. What was read of the project for the
+        origin (start time, identity, baseline, what is hidden) counts for the fork, so that an apply of it finds the
+        same conflicts. Costs the same however large project and layers are.
+
+        Raises:
+          NotFoundError: no such execution or checkpoint, or it is being removed. And as `start`.
+        """
+        run = await self._forker.fork(
+            execution_id, checkpoint, plan=plan, name=name, secrets=secrets or {}, keep=keep, request=request
+        )
+        self._supervisor.launch(run)
+        return run.id
 
     async def wait(self, execution_id: str) -> ExecutionRecord:
         """Return when this process no longer drives the execution."""

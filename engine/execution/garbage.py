@@ -1,26 +1,29 @@
 """Garbage collection: old executions go whole; of those that stay, what no head and no named checkpoint needs.
 
 An execution that is running, paused, kept, or in use by another process is never removed. Which ones go is a
-pure function; removing them takes the execution's lock, deletes its layers top first, then its rows. Requests are
+pure function; removing them takes the execution's lock, deletes its rows, then its volumes. What a fork stands on
+stays: a volume until the fork is gone, of an execution that stays the checkpoints that were forked. Requests are
 remembered for `REQUESTS_KEPT`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-from engine.errors import ExecutionLockedError
+from engine.errors import ExecutionLockedError, NotFoundError
 from engine.execution.decide import ancestry
 from engine.execution.locks import ExecutionLocks
 from engine.execution.logs import LogStore
+from engine.execution.unowned import Standing, remove_loose, remove_unowned, volumes_of_owners
 from engine.journal.journal import Journal
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord
 from engine.journal.states import ENDED
-from sandbox.errors import LayerInUseError, LayerNotFoundError
-from sandbox.workspace.layer import LayerName, VolumeId
+from sandbox.errors import LayerInUseError
+from sandbox.workspace.layer import VolumeId
 from sandbox.workspace.store import LayerStore
 
 REQUESTS_KEPT: Final = timedelta(days=7)
@@ -54,11 +57,13 @@ def collectable(
     ]
 
 
-def unreachable(head: str, checkpoints: Sequence[CheckpointRecord]) -> list[CheckpointRecord]:
-    """Checkpoints that neither the head nor a manual checkpoint stands on, newest first. Pure."""
+def unreachable(
+    head: str, checkpoints: Sequence[CheckpointRecord], forked: Collection[str] = ()
+) -> list[CheckpointRecord]:
+    """Checkpoints that neither the head, a manual checkpoint nor one of `forked` stands on, newest first. Pure."""
     needed = {record.id for record in ancestry(checkpoints, head)}
     for record in checkpoints:
-        if record.kind is CheckpointKind.MANUAL:
+        if record.kind is CheckpointKind.MANUAL or record.id in forked:
             needed |= {below.id for below in ancestry(checkpoints, record.id)}
     return [record for record in reversed(checkpoints) if record.id not in needed]
 
@@ -80,9 +85,15 @@ class GarbageCollector:
         gone = {record.id for record in going}
         for record in going:
             self._guarded(report, record, self._remove_execution)
+        standing = Standing(self._store.walk())
+        if not dry_run:
+            unowned = remove_unowned(self._journal, self._store, self._locks, self._logs, standing)
+            report.rubbish.extend(f"volumes/{volume}" for volume in unowned[0])
+            report.freed_bytes += unowned[1]
+        volumes = volumes_of_owners(self._store)
         for record in executions:
             if record.id not in gone and record.state in ENDED and not self._journal.kept(record.id):
-                self._guarded(report, record, self._prune)
+                self._guarded(report, record, partial(self._prune, standing=standing, volumes=volumes))
         if not dry_run:
             with self._journal.transaction() as tx:
                 tx.forget_requests(before=now - REQUESTS_KEPT)
@@ -94,61 +105,46 @@ class GarbageCollector:
     ) -> None:
         try:
             with self._locks.held(record.id):
-                act(report, record)
-        except (ExecutionLockedError, LayerInUseError) as error:
+                now = self._journal.execution(record.id)
+                if now.state in ENDED:  # else somebody went on with it meanwhile
+                    act(report, now)
+        except (ExecutionLockedError, LayerInUseError, NotFoundError) as error:
             report.skipped.append((record.id, str(error)))
-
-    def _volumes(self, execution_id: str) -> list[VolumeId]:
-        return [
-            volume
-            for volume in self._store.volumes()
-            if volume == execution_id or volume.startswith(f"{execution_id}-")
-        ]
 
     def _remove_execution(self, report: GarbageReport, record: ExecutionRecord) -> None:
         report.executions.append(record.id)
-        volumes = self._volumes(record.id)
         if report.dry_run:
             return
-        # The execution's own volume last: layers in the others stand on it.
-        for volume in sorted(volumes, key=len, reverse=True):
-            report.freed_bytes += self._store.disk_bytes(volume)
-            self._store.remove_volume(volume)
+        volumes = volumes_of_owners(self._store)[record.id]
         with self._journal.transaction() as tx:
             tx.delete_execution(record.id)
+        # The execution's own volume last: layers in the others stand on it.
+        for volume in sorted(volumes, key=len, reverse=True):
+            held = self._store.disk_bytes(volume)
+            try:
+                self._store.remove_volume(volume)
+            except LayerInUseError:
+                continue  # a fork stands on it, or somebody looks at it: from now on nobody owns it
+            report.freed_bytes += held
         self._logs.remove(record.id)
         self._locks.forget(record.id)
 
-    def _prune(self, report: GarbageReport, record: ExecutionRecord) -> None:
+    def _prune(
+        self,
+        report: GarbageReport,
+        record: ExecutionRecord,
+        *,
+        standing: Standing,
+        volumes: Mapping[str, Sequence[VolumeId]],
+    ) -> None:
         """Drop the side branches of an execution that stays."""
-        checkpoints = self._journal.checkpoints(record.id)
-        dropped = unreachable(record.head, checkpoints)
-        if not dropped:
-            return
+        with self._journal.transaction() as tx:
+            checkpoints = tx.checkpoints(record.id)
+            dropped = unreachable(record.head, checkpoints, tx.forked_checkpoints(record.id))
+            if not report.dry_run:
+                tx.delete_checkpoints(record.id, [checkpoint.number for checkpoint in dropped])
         report.checkpoints.extend(f"{record.id}:{checkpoint.id}" for checkpoint in dropped)
         if report.dry_run:
             return
-        gone = {checkpoint.id for checkpoint in dropped}
-        still = {checkpoint.layer for checkpoint in checkpoints if checkpoint.id not in gone}
-        layers = dict.fromkeys(
-            checkpoint.layer for checkpoint in dropped if checkpoint.layer and checkpoint.layer not in still
-        )
-        with self._journal.transaction() as tx:
-            tx.delete_checkpoints(record.id, [checkpoint.number for checkpoint in dropped])
-        for volume in self._volumes(record.id):
-            self._store.open_volume(volume)
-        try:
-            self._remove_layers(report, [layer for layer in layers if layer])
-        finally:
-            for volume in self._volumes(record.id):
-                self._store.close_volume(volume)
-
-    def _remove_layers(self, report: GarbageReport, layers: Sequence[LayerName]) -> None:
-        """Children before parents."""
-        ordered = sorted(layers, key=lambda name: self._store.stat(name).depth, reverse=True)
-        for name in ordered:
-            try:
-                report.freed_bytes += self._store.usage(name).bytes
-                self._store.remove(name)
-            except LayerNotFoundError as error:
-                report.skipped.append((name, str(error)))
+        named = {checkpoint.layer for checkpoint in checkpoints if checkpoint not in dropped}
+        report.freed_bytes += remove_loose(self._store, standing, volumes.get(record.id, ()), named)

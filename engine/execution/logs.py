@@ -5,10 +5,11 @@ At most the bytes that the sandbox kept (head and tail, with a marker between). 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -60,6 +61,18 @@ class LogStore:
             if match:
                 found.append(LogFile(int(match[1]), int(match[2]), Stream(match[3]), path))
         yield from sorted(found, key=lambda log: (log.step_index, log.attempt, log.stream.value))
+
+    def inherit(self, origin: str, execution_id: str, attempts: Mapping[int, int]) -> None:
+        """Give an execution the logs of another's attempts, up to a number for each step's index; no byte is copied.
+
+        What is not there any more is left out.
+        """
+        directory = self._directory / execution_id
+        for log in self.files(origin):
+            if log.attempt <= attempts.get(log.step_index, 0):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # the origin was removed just now
+                    os.link(log.path, directory / log.path.name)
 
     def remove(self, execution_id: str) -> None:
         """Delete an execution's logs."""

@@ -30,7 +30,6 @@ from engine.journal.records import CheckpointRecord, ExecutionRecord, Request, S
 from engine.journal.states import ExecutionState
 from engine.plan.model import Plan
 from engine.plan.parse import parse_plan
-from sandbox.errors import SandboxError
 from sandbox.workspace.layer import VolumeId
 from sandbox.workspace.store import LayerStore
 
@@ -75,7 +74,7 @@ class ExecutionOpener:
         execution_id = uuid.uuid4().hex
         lock = await self._blocking(self._services.locks.acquire, execution_id)
         try:
-            context = _context(execution_id, plan, root, image_id, given)
+            context = context_of(execution_id, plan, root, image_id, given, HiddenPaths(root.path))
             await self._blocking(self._services.volumes.create, context)
             record = self._record(context, root, name, start_ns)
             steps = [StepRecord(execution_id, i, s.id, s.type) for i, s in enumerate(plan.steps)]
@@ -85,7 +84,7 @@ class ExecutionOpener:
             await self._blocking(self._abandon, VolumeId(execution_id), execution_id, lock)
             raise
         record = await self._blocking(self._journal.execution, execution_id)
-        return _run(record, context, steps, head, lock, root_record)
+        return run_of(record, context, steps, head, lock, root_record)
 
     async def reopen(self, execution_id: str, secrets: Mapping[str, str]) -> Run:
         """A paused execution, which is running from now on. Raises as `ExecutionEngine.resume`."""
@@ -98,7 +97,9 @@ class ExecutionOpener:
             given = checked_secrets(plan, secrets)
             await self._blocking(self._services.store.open_volume, VolumeId(execution_id))
             root = await self._blocking(workspace_root, Path(record.workspace))
-            context = _context(execution_id, plan, root, record.image_id, given)
+            mask = await self._blocking(self._services.store.mask, VolumeId(execution_id))
+            hide = HiddenPaths(root.path, {plan.sandbox.hide: mask})
+            context = context_of(execution_id, plan, root, record.image_id, given, hide)
             steps = await self._blocking(self._journal.steps, execution_id)
             head = await self._blocking(self._journal.checkpoint, execution_id, record.head)
 
@@ -113,7 +114,7 @@ class ExecutionOpener:
             raise
         record = await self._blocking(self._journal.execution, execution_id)
         known = await self._blocking(self._journal.baseline, execution_id)
-        return _run(record, context, steps, head, lock, known)
+        return run_of(record, context, steps, head, lock, known)
 
     async def close(self, run: Run) -> None:
         """Close the run's volumes and give its lock back."""
@@ -142,29 +143,20 @@ class ExecutionOpener:
     def _abandon(self, volume: VolumeId, execution_id: str, lock: int) -> None:
         """Blocking. Undo `accept` when it could not finish."""
         try:
-            self._services.store.remove_volume(volume)
-        except SandboxError:
-            # Never created, or it goes with the next clean-up: nothing names it.
-            self._services.store.close_volume(volume)
+            self._services.volumes.discard(volume)
         finally:
             self._services.locks.forget(execution_id)
             self._services.locks.release(lock)
 
 
-def _context(execution_id: str, plan: Plan, root: Root, image_id: str, secrets: Mapping[str, str]) -> ExecutionContext:
-    return ExecutionContext(
-        execution_id,
-        plan,
-        root.path,
-        VolumeId(execution_id),
-        image_id,
-        HiddenPaths(root.path),
-        root.owner,
-        secrets,
-    )
+def context_of(
+    execution_id: str, plan: Plan, root: Root, image_id: str, secrets: Mapping[str, str], hide: HiddenPaths
+) -> ExecutionContext:
+    """What the attempts of an execution share."""
+    return ExecutionContext(execution_id, plan, root.path, VolumeId(execution_id), image_id, hide, root.owner, secrets)
 
 
-def _run(
+def run_of(
     record: ExecutionRecord,
     context: ExecutionContext,
     steps: list[StepRecord],
@@ -172,6 +164,7 @@ def _run(
     lock: int,
     recorded: Iterable[bytes],
 ) -> Run:
+    """The live state of what the journal has. lock: the execution's, held. recorded: paths with a baseline."""
     return Run(
         record=record,
         context=context,

@@ -33,6 +33,12 @@ class ExecutionVolumes:
             context.volume, context.workspace, disk_limit(sandbox.disk), context.hide.mask(sandbox.hide)
         )
 
+    def discard(self, volume: VolumeId) -> None:
+        """Blocking. Remove a volume of an execution that is not accepted, if it was made."""
+        self._store.close_volume(volume)
+        if volume in self._store.volumes():
+            self._store.remove_volume(volume)
+
     async def of_step(self, run: Run, index: int) -> VolumeId:
         """The volume that a step's layers go to, open."""
         plan = run.context.plan

@@ -120,6 +120,23 @@ class Transaction:
                 "UPDATE steps SET checkpoint=NULL WHERE execution_id=? AND checkpoint=?", (execution_id, f"c{number}")
             )
 
+    def copy_baseline(self, origin: str, execution_id: str) -> None:
+        """Give an execution what is recorded of the base for `origin`."""
+        self._connection.execute(
+            "INSERT INTO baseline SELECT ?, path, entry FROM baseline WHERE execution_id=?", (execution_id, origin)
+        )
+
+    def checkpoints(self, execution_id: str) -> list[CheckpointRecord]:
+        """As `Journal.checkpoints`; they stay so until the transaction ends."""
+        return _checkpoints(self._connection, execution_id)
+
+    def forked_checkpoints(self, execution_id: str) -> set[str]:
+        """Ids of its checkpoints that other executions were forked from."""
+        rows = self._connection.execute(
+            "SELECT forked_from FROM executions WHERE forked_from GLOB ? || ':*'", (execution_id,)
+        ).fetchall()
+        return {origin.rpartition(":")[2] for (origin,) in rows}
+
     def delete_execution(self, execution_id: str) -> None:
         """Forget it, with everything that is recorded of it and the requests that it answered."""
         self._connection.execute("DELETE FROM executions WHERE id=?", (execution_id,))
@@ -229,10 +246,7 @@ class Journal:
     def checkpoints(self, execution_id: str) -> list[CheckpointRecord]:
         """In order of creation."""
         with self._database.reading() as connection:
-            rows = connection.execute(
-                "SELECT * FROM checkpoints WHERE execution_id=? ORDER BY number", (execution_id,)
-            ).fetchall()
-        return [_checkpoint_from(row) for row in rows]
+            return _checkpoints(connection, execution_id)
 
     def checkpoint(self, execution_id: str, text: str) -> CheckpointRecord:
         """By id (`c3`), else by name (the newest of that name). Raises NotFoundError with near names."""
@@ -337,6 +351,13 @@ def _step_from(row: Sequence[Any]) -> StepRecord:
     values["stdout_tail"] = bytes(values["stdout_tail"])
     values["stderr_tail"] = bytes(values["stderr_tail"])
     return StepRecord(**values)
+
+
+def _checkpoints(connection: sqlite3.Connection, execution_id: str) -> list[CheckpointRecord]:
+    rows = connection.execute(
+        "SELECT * FROM checkpoints WHERE execution_id=? ORDER BY number", (execution_id,)
+    ).fetchall()
+    return [_checkpoint_from(row) for row in rows]
 
 
 def _checkpoint_from(row: Sequence[Any]) -> CheckpointRecord:

@@ -26,8 +26,9 @@ class ExecutionRecord:
     """One run of a plan.
 
     id: 32 hex digits. head: id of the checkpoint that the next step starts from. start_ns: wall clock in ns
-    before anything was read from the workspace. workspace_dev/inode: identity of the directory. reason: why it
-    is paused, failed or cancelled, for people. image_id: digest of the image the steps run in.
+    before anything was read from the workspace; of a fork, its origin's. workspace_dev/inode: identity of the
+    directory. reason: why it is paused, failed or cancelled, for people. image_id: digest of the image the steps run
+    in. forked_from: `<execution>:<checkpoint>` that a fork started from, else "".
     """
 
     id: str

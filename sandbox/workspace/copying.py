@@ -20,7 +20,7 @@ import hashlib
 import os
 import secrets
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +71,7 @@ class CopyingLayerStore:
         self._lock = threading.RLock()
         self._locks: dict[VolumeId, int] = {}
         self._asked_for: set[VolumeId] = set()
+        self._borrowed: Counter[VolumeId] = Counter()
         self._mounted: set[str] = set()
         self._merged: OrderedDict[LayerName, Manifest] = OrderedDict()
 
@@ -105,13 +106,30 @@ class CopyingLayerStore:
 
     def open_volume(self, volume: VolumeId) -> None:
         with self._lock:
-            already = set(self._locks)
-            try:
-                self._open_with_ancestors(volume)
-            except SandboxError:
-                self._release(set(self._locks) - already)
-                raise
+            self._ensure(volume)
             self._asked_for.add(volume)
+
+    @contextmanager
+    def using(self, volume: VolumeId) -> Iterator[None]:
+        with self._lock:
+            self._ensure(volume)
+            self._borrowed[volume] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._borrowed[volume]:  # else everything was closed meanwhile
+                    self._borrowed[volume] -= 1
+                    self._borrowed += Counter()  # without those at zero
+                    self._release_unneeded()
+
+    def _ensure(self, volume: VolumeId) -> None:
+        already = set(self._locks)
+        try:
+            self._open_with_ancestors(volume)
+        except SandboxError:
+            self._release(set(self._locks) - already)
+            raise
 
     def _open_with_ancestors(self, volume: VolumeId) -> None:
         if volume in self._locks:
@@ -141,14 +159,17 @@ class CopyingLayerStore:
     def close_volume(self, volume: VolumeId) -> None:
         with self._lock:
             self._asked_for.discard(volume)
-            needed: set[VolumeId] = set()
-            waiting = list(self._asked_for)
-            while waiting:
-                using = waiting.pop()
-                if using not in needed:
-                    needed.add(using)
-                    waiting += self._volumes_under(using)
-            self._release(set(self._locks) - needed)
+            self._release_unneeded()
+
+    def _release_unneeded(self) -> None:
+        needed: set[VolumeId] = set()
+        waiting = [*self._asked_for, *self._borrowed]
+        while waiting:
+            using = waiting.pop()
+            if using not in needed:
+                needed.add(using)
+                waiting += self._volumes_under(using)
+        self._release(set(self._locks) - needed)
 
     def _release(self, volumes: Iterable[VolumeId]) -> None:
         for volume in volumes:
@@ -159,9 +180,6 @@ class CopyingLayerStore:
             self._register.volume(volume)
             if volume in self._locks:
                 raise LayerInUseError(volume, "is open")
-            for placed in self._register.of_volume(volume):
-                if any(child.layer.volume != volume for child in self._register.children(placed.layer.id)):
-                    raise LayerInUseError(placed.layer.id, "a layer in another volume stands on it")
             with self._alone(volume) as alone:
                 if not alone:
                     raise LayerInUseError(volume, "another process has it open")
@@ -403,6 +421,7 @@ class CopyingLayerStore:
     def close(self) -> None:
         with self._lock:
             self._asked_for.clear()
+            self._borrowed.clear()
             self._release(list(self._locks))
             self._register.close()
 

@@ -1,6 +1,6 @@
 """The volumes of an overlay store that this process has open, with everything that is mounted in them.
 
-A volume is open when somebody asked for it, or when layers of such a volume stand on layers of it.
+A volume is open when somebody asked for it or has it borrowed, or when layers of such a volume stand on layers of it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +100,7 @@ class OpenVolumes:
         self._lease = lease
         self._open: dict[VolumeId, OpenVolume] = {}
         self._asked_for: set[VolumeId] = set()
+        self._borrowed: Counter[VolumeId] = Counter()
         self.segments = OpenSegments(register, self._open)
 
     def get(self, volume: VolumeId) -> OpenVolume:
@@ -132,13 +134,28 @@ class OpenVolumes:
 
     def open(self, volume: VolumeId) -> None:
         """Raises as `LayerStore.open_volume`."""
+        self._ensure(volume)
+        self._asked_for.add(volume)
+
+    def borrow(self, volume: VolumeId) -> None:
+        """Open until it is given back as often, whoever closes it. Raises as `LayerStore.open_volume`."""
+        self._ensure(volume)
+        self._borrowed[volume] += 1
+
+    def give_back(self, volume: VolumeId) -> None:
+        """The end of one `borrow`. Raises MountError: something mounted is busy."""
+        if self._borrowed[volume]:  # else everything was closed meanwhile
+            self._borrowed[volume] -= 1
+            self._borrowed += Counter()  # without those at zero
+            self._release_unneeded()
+
+    def _ensure(self, volume: VolumeId) -> None:
         already = set(self._open)
         try:
             self._open_with_ancestors(volume)
         except BaseException:
             self._release(set(self._open) - already)
             raise
-        self._asked_for.add(volume)
 
     def _open_with_ancestors(self, volume: VolumeId) -> None:
         if volume in self._open:
@@ -147,6 +164,7 @@ class OpenVolumes:
         try:
             self._volumes.open(volume, row.limit)
         except LayerNotFoundError as error:
+            self._register.volume(volume)  # unless another process has just removed it
             raise LayerCorruptError(volume, "its files are gone") from error
         try:
             place = self._open[volume] = self._use(row)
@@ -179,8 +197,11 @@ class OpenVolumes:
     def close(self, volume: VolumeId) -> None:
         """Nobody asks for it any more. Raises MountError: something mounted is busy."""
         self._asked_for.discard(volume)
+        self._release_unneeded()
+
+    def _release_unneeded(self) -> None:
         needed: set[VolumeId] = set()
-        waiting = list(self._asked_for)
+        waiting = [*self._asked_for, *self._borrowed]
         while waiting:
             using = waiting.pop()
             if using not in needed:
@@ -191,6 +212,7 @@ class OpenVolumes:
     def close_all(self) -> None:
         """Raises MountError: something mounted is busy."""
         self._asked_for.clear()
+        self._borrowed.clear()
         self._release(set(self._open))
 
     def _release(self, volumes: set[VolumeId]) -> None:
@@ -212,9 +234,6 @@ class OpenVolumes:
         self._register.volume(volume)
         if volume in self._open:
             raise LayerInUseError(volume, "is open")
-        for row in self._register.of_volume(volume):
-            if any(child.layer.volume != volume for child in self._register.children(row.layer.id)):
-                raise LayerInUseError(row.layer.id, "a layer in another volume stands on it")
         with self._volumes.removal(volume) as free:
             if not free:
                 raise LayerInUseError(volume, "another process has it open")

@@ -15,6 +15,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -123,6 +124,18 @@ class OverlayLayerStore:
     def close_volume(self, volume: VolumeId) -> None:
         with self._lock:
             self._open.close(volume)
+
+    @contextmanager
+    def using(self, volume: VolumeId) -> Iterator[None]:
+        with self._lock:
+            self._register.volume(volume)
+            self._shared.hold()
+            self._open.borrow(volume)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.give_back(volume)
 
     def remove_volume(self, volume: VolumeId) -> None:
         with self._lock:

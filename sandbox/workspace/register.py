@@ -9,6 +9,9 @@ share one write-ahead log, which is synced in order): so a store whose file is t
 no sync of its own, and a crash before the journal's row only leaves directories that no row names.
 Removals of committed layers and volumes are durable at once always: such a row must not come back after its
 directory is gone.
+
+What stands on what is looked at in the transaction that adds or removes, so that no process takes a layer away
+while another puts one on it.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sandbox.errors import LayerExistsError, LayerNotFoundError
+from sandbox.errors import LayerExistsError, LayerInUseError, LayerNotFoundError
 from sandbox.workspace.layer import DiskLimit, Layer, LayerKind, LayerName, Usage, VolumeId
 from sandbox.workspace.manifest import Manifest
 
@@ -35,6 +38,8 @@ CREATE TABLE IF NOT EXISTS layers (
     parent TEXT, depth INTEGER NOT NULL, digest TEXT NOT NULL, empty INTEGER NOT NULL, bytes INTEGER NOT NULL,
     inodes INTEGER NOT NULL, place TEXT NOT NULL UNIQUE, masked INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS layers_by_parent ON layers(parent);
+CREATE INDEX IF NOT EXISTS layers_by_volume ON layers(volume);
 """
 
 
@@ -87,13 +92,13 @@ class Register:
                 raise
             self._connection.execute("COMMIT")
 
-    def _remove(self, *statements: tuple[str, str], durable: bool = True) -> None:
+    @contextmanager
+    def _removing(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
         with self._lock:  # held throughout, so that nobody else's setting comes in between
             self._synchronous(full=durable or self._durable)
             try:
                 with self._writing() as connection:
-                    for statement, value in statements:
-                        connection.execute(statement, (value,))
+                    yield connection
             finally:
                 self._synchronous(self._durable)
 
@@ -128,19 +133,34 @@ class Register:
         return [VolumeId(str(row[0])) for row in self._rows("SELECT id FROM volumes ORDER BY rowid")]
 
     def remove_volume(self, volume: VolumeId) -> None:
-        """Remove its row and those of all its layers."""
-        self._remove(("DELETE FROM layers WHERE volume = ?", volume), ("DELETE FROM volumes WHERE id = ?", volume))
+        """Remove its row and those of all its layers.
+
+        Raises LayerInUseError: a layer in another volume stands on one of them.
+        """
+        stood_on = (
+            "SELECT below.id FROM layers AS above JOIN layers AS below ON above.parent = below.id"
+            " WHERE below.volume = ? AND above.volume != below.volume"
+        )
+        with self._removing() as connection:
+            found = connection.execute(stood_on, (volume,)).fetchone()
+            if found is not None:
+                raise LayerInUseError(found[0], "a layer in another volume stands on it")
+            connection.execute("DELETE FROM layers WHERE volume = ?", (volume,))
+            connection.execute("DELETE FROM volumes WHERE id = ?", (volume,))
 
     # -- layers ----------------------------------------------------------------------------------
 
     def add(self, placed: Placed) -> None:
-        """Raises LayerExistsError: a layer has this id."""
+        """Raises LayerExistsError: a layer has this id. LayerNotFoundError: its parent is gone."""
         layer = placed.layer
         values = (
             *(layer.id, layer.kind.value, layer.volume, layer.parent, layer.depth, layer.digest, layer.empty),
             *(layer.usage.bytes, layer.usage.inodes, placed.place, placed.masked),
         )
         with self._writing() as connection:
+            below = "SELECT 1 FROM layers WHERE id = ?"
+            if layer.parent is not None and connection.execute(below, (layer.parent,)).fetchone() is None:
+                raise LayerNotFoundError(layer.parent)
             try:
                 connection.execute("INSERT INTO layers VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
             except sqlite3.IntegrityError as error:
@@ -193,9 +213,15 @@ class Register:
         return found
 
     def remove(self, layer: str) -> None:
-        """An active layer or a view need not be gone for good: without files its row is only a name."""
+        """An active layer or a view need not be gone for good: without files its row is only a name.
+
+        Raises LayerInUseError: another layer stands on it.
+        """
         kind = self.get(layer).layer.kind if self.exists(layer) else LayerKind.ACTIVE
-        self._remove(("DELETE FROM layers WHERE id = ?", layer), durable=kind is LayerKind.COMMITTED)
+        with self._removing(durable=kind is LayerKind.COMMITTED) as connection:
+            if connection.execute("SELECT 1 FROM layers WHERE parent = ?", (layer,)).fetchone() is not None:
+                raise LayerInUseError(layer, "another layer stands on it")
+            connection.execute("DELETE FROM layers WHERE id = ?", (layer,))
 
     def _placed(self, where: str, *values: object) -> list[Placed]:
         statement = (

@@ -13,6 +13,7 @@ processes, but only one at a time prepares and commits in it (the caller holds t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -54,6 +55,14 @@ class LayerStore(Protocol):
 
     def close_volume(self, volume: VolumeId) -> None:
         """Undo `open_volume` in this process; gives back reserved but unused disk space. Idempotent."""
+        ...
+
+    def using(self, volume: VolumeId) -> AbstractContextManager[None]:
+        """Have an existing volume open for the block, whoever opens and closes it meanwhile.
+
+        For reading beside a run of this process, which closes the volume when it has ended.
+        Raises as `open_volume` when the block is entered.
+        """
         ...
 
     def remove_volume(self, volume: VolumeId) -> None:

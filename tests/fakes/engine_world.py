@@ -17,6 +17,7 @@ from engine.execution.attempt import StepServices
 from engine.execution.baseline import BaseRecorder
 from engine.execution.driver import Driver, DriverServices
 from engine.execution.engine import EngineServices, ExecutionEngine
+from engine.execution.forking import Forker, ForkerServices
 from engine.execution.locks import ExecutionLocks
 from engine.execution.logs import LogStore
 from engine.execution.opening import ExecutionOpener, OpenerServices
@@ -126,6 +127,7 @@ async def world(directory: Path, script: Script | None = None, clock: Clock | No
     volumes = ExecutionVolumes(store, asyncio.to_thread)
     environments = FakeEnvironments()
     opener = ExecutionOpener(OpenerServices(writer, store, volumes, environments, locks, the_clock, lease="lease"))
+    forker = Forker(ForkerServices(writer, store, volumes, environments, locks, logs, the_clock, lease="lease"))
     services = StepServices(store, provider, ValidationService(the_clock), asyncio.to_thread)
     driver = Driver(
         DriverServices(
@@ -141,7 +143,7 @@ async def world(directory: Path, script: Script | None = None, clock: Clock | No
         )
     )
     supervisor = RunSupervisor(SupervisorServices(writer, recorder, driver, opener, environments))
-    engine = ExecutionEngine(EngineServices(writer, opener, supervisor, rollback, locks, the_clock))
+    engine = ExecutionEngine(EngineServices(writer, opener, forker, supervisor, rollback, locks, the_clock))
     try:
         yield World(home, project, engine, Aside(journal), Aside(store), locks, logs, the_clock, commands)
     finally:
