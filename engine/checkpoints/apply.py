@@ -163,6 +163,11 @@ class Applier:
                 return intent.id
         raise NotFoundError("apply that could be undone, of execution", execution_id)
 
+    def report(self, apply_id: str) -> ApplyReport:
+        """What an apply, or an undoing, did, as its record has it: without notes. Raises NotFoundError."""
+        intent = self._records.load(apply_id)
+        return _report_of(intent.id, intent.project, intent.operations, (), dry_run=False)
+
     def undo(
         self,
         apply_id: str,
@@ -378,8 +383,14 @@ def _at_and_around(operations: Sequence[Operation], paths: Sequence[bytes]) -> t
 
 
 def _report(apply_id: str | None, project: Path, plan: ApplyPlan, *, dry_run: bool) -> ApplyReport:
+    return _report_of(apply_id, project, plan.operations, plan.notes, dry_run=dry_run)
+
+
+def _report_of(
+    apply_id: str | None, project: Path, operations: Sequence[Operation], notes: Sequence[Note], *, dry_run: bool
+) -> ApplyReport:
     def paths(choose: Callable[[Operation], bool]) -> tuple[bytes, ...]:
-        return tuple(operation.path for operation in plan.operations if choose(operation))
+        return tuple(operation.path for operation in operations if choose(operation))
 
     return ApplyReport(
         id=apply_id,
@@ -388,7 +399,7 @@ def _report(apply_id: str | None, project: Path, plan: ApplyPlan, *, dry_run: bo
         added=paths(lambda op: op.before is None),
         modified=paths(lambda op: op.before is not None and op.after is not None),
         deleted=paths(lambda op: op.action in (Action.REMOVE, Action.RMDIR)),
-        notes=plan.notes,
+        notes=tuple(notes),
     )
 
 

@@ -217,6 +217,16 @@ class Results:
                 await self._tell(execution_id, EventKind.APPLY_UNDONE, report)
             return report
 
+    def report(self, execution_id: str, apply_id: str) -> ApplyReport:
+        """What an earlier apply or undo did, without its notes; "" names one with nothing to do. Blocking.
+
+        Raises NotFoundError: no such execution or apply.
+        """
+        record = self._journal.execution(execution_id)
+        if not apply_id:
+            return ApplyReport(None, Path(record.workspace), False, (), (), (), ())
+        return self._applier.report(apply_id)
+
     def logs(self, execution_id: str, step_id: str | None = None) -> Iterator[tuple[str, int, Stream, Path]]:
         """What attempts printed: (step id, attempt, stream, file), in order; of one step when it is named. Blocking.
 
