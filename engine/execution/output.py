@@ -11,7 +11,7 @@ from engine.execution.logs import LogStore
 from engine.execution.masking import Masker
 from engine.execution.run import Run
 from engine.execution.writer import JournalWriter
-from sandbox.spec import CapturedOutput, Stream
+from sandbox.spec import Stream
 
 
 class OutputKeeper:
@@ -48,16 +48,12 @@ class OutputKeeper:
 
 
 def masked_outcome(masker: Masker, outcome: AttemptOutcome) -> AttemptOutcome:
-    """The outcome with every secret replaced, also one that lies across the cut between head and tail."""
-
-    def masked(captured: CapturedOutput) -> CapturedOutput:
-        if not captured.omitted_bytes:
-            return CapturedOutput(head=masker.mask(captured.head + captured.tail))
-        return CapturedOutput(masker.mask(captured.head), masker.mask(captured.tail), captured.omitted_bytes)
-
+    """The outcome with every secret replaced: in output, reason, findings and test results."""
     return replace(
         outcome,
-        stdout=masked(outcome.stdout),
-        stderr=masked(outcome.stderr),
+        stdout=masker.mask_captured(outcome.stdout),
+        stderr=masker.mask_captured(outcome.stderr),
         detail=masker.mask_text(outcome.detail),
+        findings=tuple(masker.mask_json(finding) for finding in outcome.findings),
+        tests=masker.mask_json(outcome.tests),
     )

@@ -220,6 +220,23 @@ async def test_secrets_never_reach_journal_logs_or_listeners(tmp_path: Path) -> 
         assert b"it is ***!" in here.journal.steps(record.id)[0].stdout_tail
 
 
+async def test_a_secret_in_a_test_report_never_reaches_the_journal(tmp_path: Path) -> None:
+    secret = "hunter2-secret"
+    report = (
+        f'<testsuite><testcase classname="m" name="of {secret}"><failure message="1 != {secret}">{secret}</failure>'
+        "</testcase></testsuite>"
+    )
+    async with world(tmp_path) as here:
+        here.commands["t"] = Scripted(exit_code=1, effect=lambda tree: (tree / "r.xml").write_text(report))
+        plan = plan_of([{"id": "t", "type": "test", "run": "t", "junit": "r.xml"}], secrets=["TOKEN"])
+        record = await here.engine.execute_plan(plan, here.project, secrets={"TOKEN": secret})
+        tests = here.journal.steps(record.id)[0].tests
+        assert tests is not None
+        assert (tests["failed"][0]["name"], tests["failed"][0]["message"]) == ("of ***", "1 != ***\n***")
+        everything = b"".join(path.read_bytes() for path in here.home.rglob("*") if path.is_file())
+        assert secret.encode() not in everything
+
+
 async def test_a_missing_or_short_secret_is_refused_before_anything_runs(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         plan = plan_of([command("x")], secrets=["TOKEN"])
