@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -34,10 +35,10 @@ async def status(session: Session) -> Exit:
     async with session.open() as application:
         journal = application.journal
         if arguments.id is not None:
-            record = journal.find(arguments.id)
+            record = _until_now(journal.find(arguments.id), journal)
             _show_one(output, record, journal.steps(record.id), arguments.json)
             return Exit.DONE
-        records = journal.executions(arguments.limit)
+        records = [_until_now(record, journal) for record in journal.executions(arguments.limit)]
         if arguments.json:
             output.result_json([execution_json(record) for record in records])
         elif records:
@@ -47,6 +48,11 @@ async def status(session: Session) -> Exit:
         else:
             output.note("no executions yet; start one with: sandstone run PLAN")
     return Exit.DONE
+
+
+def _until_now(record: ExecutionRecord, journal: Journal) -> ExecutionRecord:
+    """The record with the time that it has run by now."""
+    return replace(record, run_ms=journal.elapsed_ms(record))
 
 
 HEADER: Final = ("ID", "NAME", "STATE", "STEPS", "STARTED", "TOOK", "WORKSPACE")

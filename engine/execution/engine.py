@@ -205,7 +205,8 @@ class ExecutionEngine:
         steps = await self._blocking(self._journal.steps, execution_id)
         done = sum(s.state in (StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED) for s in steps)
         running = next((step for step in steps if step.state is StepState.RUNNING), None)
-        left = None if record.state in ENDED else estimate_left(record.run_ms, done, len(steps))
+        elapsed = await self._blocking(self._journal.elapsed_ms, record)
+        left = None if record.state in ENDED else estimate_left(elapsed, done, len(steps))
         return Progress(
             execution_id,
             record.state,
@@ -213,7 +214,7 @@ class ExecutionEngine:
             len(steps),
             running.id if running else None,
             running.attempts if running else 0,
-            record.run_ms,
+            elapsed,
             left,
         )
 

@@ -50,9 +50,7 @@ class Masker:
         """Kept output with every secret replaced, and what is left of one that what was left out has cut."""
         if not captured.omitted_bytes:
             return CapturedOutput(head=self.mask(captured.head + captured.tail))
-        return replace(
-            captured, head=self._mask_before_cut(captured.head), tail=self._mask_after_cut(captured.tail)
-        )
+        return replace(captured, head=self._mask_before_cut(captured.head), tail=self._mask_after_cut(captured.tail))
 
     def stream(self) -> MaskingStream:
         """A masker for one stream of chunks."""

@@ -79,7 +79,7 @@ class RunRecorder:
             record = tx.add_checkpoint(run.id, step.id, CheckpointKind.AUTOMATIC, outcome.layer, run.head.id, step.id)
             columns = _columns(outcome) | {"checkpoint": record.id}
             tx.move_step(run.id, index, StepState.SUCCEEDED, **columns)
-            tx.set_execution(run.id, head=record.id)
+            tx.set_execution(run.id, head=record.id, run_ms=int(run.elapsed_ms(self._clock)))
             tx.emit(
                 run.id,
                 EventKind.CHECKPOINT_CREATED,
@@ -108,6 +108,7 @@ class RunRecorder:
                 ).id
             columns = _columns(outcome) | {"checkpoint": branch}
             tx.move_step(run.id, index, StepState.FAILED, **columns)
+            tx.set_execution(run.id, run_ms=int(run.elapsed_ms(self._clock)))
             tx.emit(run.id, EventKind.STEP_FAILED, step.id, branch=branch, **_summary(outcome))
             tx.emit(run.id, EventKind.EXECUTION_PROGRESS, None, **self._progress(run, index))
             return branch

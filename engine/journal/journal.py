@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from engine.clock import Clock
@@ -33,6 +33,9 @@ from sandbox.workspace.layer import LayerName
 
 _EXECUTION_COLUMNS: Final = tuple(field.name for field in fields(ExecutionRecord))
 _STEP_COLUMNS: Final = tuple("idx" if f.name == "index" else f.name for f in fields(StepRecord))
+_COUNTED: Final = frozenset({EventKind.EXECUTION_STARTED, EventKind.EXECUTION_RESUMED, EventKind.EXECUTION_PROGRESS})
+"""Events up to which `run_ms` counts the time."""
+_LOOK_BACK: Final = 100
 _STEP_JSON: Final = frozenset({"findings", "tests", "usage"})
 
 
@@ -233,6 +236,16 @@ class Journal:
         return bool(row and row[0])
 
     # -- steps, checkpoints, events --------------------------------------------------------------
+
+    def elapsed_ms(self, record: ExecutionRecord) -> int:
+        """Time in state running until now, whichever process drives it; good to the length of one step when
+        that step's events are too many to look through."""
+        if record.state is not ExecutionState.RUNNING:
+            return record.run_ms
+        latest = self.events(record.id, max(0, record.last_sequence - _LOOK_BACK), _LOOK_BACK)
+        counted = [event for event in latest if event.kind in _COUNTED]
+        since = (self._clock.now() - counted[-1].time) / timedelta(milliseconds=1) if counted else 0.0
+        return record.run_ms + max(0, int(since))
 
     def steps(self, execution_id: str) -> list[StepRecord]:
         """In plan order."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from engine.clock import ManualClock
 from engine.errors import NotFoundError, WrongStateError
+from engine.events.types import EventKind
 from engine.execution.admission import CheckpointNameError, SecretTooShortError
 from engine.execution.control import PauseMode
 from engine.execution.recovery import REASON, recover_executions
@@ -364,6 +367,26 @@ async def test_an_execution_without_a_process_is_paused_and_can_go_on(tmp_path: 
         assert here.journal.steps(record.id)[1].state is StepState.PENDING
         await here.engine.resume(record.id)
         assert (await here.engine.wait(record.id)).state is ExecutionState.COMPLETED
+
+
+async def test_what_an_interrupted_execution_has_run_is_not_forgotten(tmp_path: Path) -> None:
+    clock = ManualClock()
+
+    def first(tree: Path) -> None:
+        clock.advance(timedelta(seconds=7))
+
+    async with world(tmp_path, clock=clock) as here:
+        here.commands["first"] = Scripted(effect=first)
+        here.commands["hang"] = Scripted(hangs=True)
+        subscription = here.engine.bus.subscribe()
+        execution_id = await here.engine.start(plan_of([command("a", "first"), command("b", "hang")]), here.project)
+        async for item in subscription:
+            if getattr(item, "kind", None) is EventKind.EXECUTION_PROGRESS:
+                break
+        assert here.journal.execution(execution_id).run_ms == 7000
+        clock.advance(timedelta(seconds=1))
+        assert here.journal.elapsed_ms(here.journal.execution(execution_id)) == 8000
+        await here.engine.cancel(execution_id)
 
 
 async def test_an_execution_that_lives_is_never_recovered(tmp_path: Path) -> None:

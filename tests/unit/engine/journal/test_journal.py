@@ -226,3 +226,25 @@ def test_a_transaction_that_cannot_be_committed_leaves_the_journal_usable(journa
     add(journal, A)
     assert journal.execution(A).id == A
     assert journal.request("r1") is None
+
+
+def test_the_time_of_a_running_execution_goes_on_and_stands_still_when_it_is_paused(database: Database) -> None:
+    clock = ManualClock()
+    journal = Journal(database, clock)
+    add(journal, A)
+    assert journal.elapsed_ms(journal.execution(A)) == 0
+    with journal.transaction() as tx:
+        tx.move(A, ExecutionState.RUNNING)
+        tx.emit(A, EventKind.EXECUTION_STARTED)
+    clock.advance(timedelta(seconds=2))
+    assert journal.elapsed_ms(journal.execution(A)) == 2000
+    with journal.transaction() as tx:
+        tx.set_execution(A, run_ms=1900)
+        tx.emit(A, EventKind.EXECUTION_PROGRESS)
+        tx.emit(A, EventKind.STEP_STARTED, "two")
+    clock.advance(timedelta(seconds=3))
+    assert journal.elapsed_ms(journal.execution(A)) == 4900
+    with journal.transaction() as tx:
+        tx.move(A, ExecutionState.PAUSED)
+    clock.advance(timedelta(seconds=5))
+    assert journal.elapsed_ms(journal.execution(A)) == 1900
