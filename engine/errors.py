@@ -145,7 +145,7 @@ class ApplyRefusedError(EngineError):
 
     def __init__(self, entries: Sequence[tuple[str, str]]) -> None:
         super().__init__(
-            "not applied without being named with --allow:\n"
+            "nothing was applied: these have to be named with --allow, or cannot be applied at all:\n"
             + "\n".join(f"  {path}: {reason}" for path, reason in entries)
         )
         self.entries = tuple(entries)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from engine.cli.escape import name_text, one_line, path_json
 from engine.cli.exits import Exit, UsageError
+from engine.cli.failures import KNOWN, message_of
 from engine.cli.output import Output
 from engine.cli.session import Session
-from engine.cli.shapes import SHORT_ID
+from engine.cli.shapes import SHORT_ID, error_json
 
 if TYPE_CHECKING:
     import argparse
 
+    from engine.app import Application
     from engine.checkpoints.apply import ApplyReport
 
 
@@ -23,12 +25,13 @@ async def apply(session: Session) -> Exit:
         raise UsageError("--allow has no meaning with --undo: an undo refuses nothing")
     async with session.open() as application:
         record = application.journal.find(arguments.id)
-        if arguments.undo:
-            report = await application.results.undo(record.id, dry_run=arguments.dry_run, force=arguments.force)
-        else:
-            report = await application.results.apply(
-                record.id, dry_run=arguments.dry_run, force=arguments.force, allow=arguments.allow
-            )
+        try:
+            report = await _carry_out(application, record.id, arguments)
+        except KNOWN as error:
+            if arguments.json:
+                shape = {"execution_id": record.id, "undo": arguments.undo, "error": message_of(error)}
+                output.result_json({**shape, **error_json(error)})
+            raise
     if arguments.json:
         output.result_json({"execution_id": record.id, "undo": arguments.undo, **report_json(report)})
         return Exit.DONE
@@ -40,6 +43,14 @@ async def apply(session: Session) -> Exit:
     if report.id is not None and not arguments.undo:
         output.note(f"take it back with: sandstone apply {record.id[:SHORT_ID]} --undo")
     return Exit.DONE
+
+
+async def _carry_out(application: Application, execution_id: str, arguments: argparse.Namespace) -> ApplyReport:
+    if arguments.undo:
+        return await application.results.undo(execution_id, dry_run=arguments.dry_run, force=arguments.force)
+    return await application.results.apply(
+        execution_id, dry_run=arguments.dry_run, force=arguments.force, allow=arguments.allow
+    )
 
 
 def _last_line(report: ApplyReport, arguments: argparse.Namespace) -> str:

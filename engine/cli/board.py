@@ -16,6 +16,10 @@ from engine.journal.states import ExecutionState, StepState
 
 LINE_TAIL_BYTES: Final = 4096
 MAX_ID_WIDTH: Final = 24
+"""Longer ids do not move the columns of the others."""
+LEAST_ID_WIDTH: Final = 8
+BESIDE_ID: Final = 28
+"""Columns that a step's line needs beside its id: the tree, the mark, the type, the time."""
 Piece = tuple[str, str]
 """Some text and the name of its style in `engine.cli.output.STYLES`, or ""."""
 
@@ -89,12 +93,19 @@ class Board:
                 self.state = ExecutionState.FAILED
             case EventKind.EXECUTION_CANCELLED:
                 self.state = ExecutionState.CANCELLED
+                self._stop_running()
             case EventKind.ROLLBACK_COMPLETED:
                 for undone in event.data.get("rolled_back", ()):
                     if undone in self.steps:
                         self.steps[undone].state = StepState.ROLLED_BACK
             case _:
                 pass
+
+    def _stop_running(self) -> None:
+        """What ran was thrown away: the step is as if it had never begun."""
+        for step in self.steps.values():
+            if step.state is StepState.RUNNING:
+                step.state, step.note = StepState.PENDING, ""
 
     def output(self, chunk: OutputChunk) -> None:
         """Remember the last line that is not blank; a line without end is shown while it grows."""
@@ -124,12 +135,12 @@ class Board:
             lines.append([(f"   ({first} above)", "dim")])
         for index in range(first, last):
             is_last = index == len(steps) - 1
-            lines += self._step_lines(steps[index], is_last, tick, unicode)
+            lines += self._step_lines(steps[index], is_last, width, tick, unicode)
         if last < len(steps):
             lines.append([(f"   ({len(steps) - last} below)", "dim")])
         return lines[:height]
 
-    def _step_lines(self, step: BoardStep, is_last: bool, tick: int, unicode: bool) -> list[list[Piece]]:
+    def _step_lines(self, step: BoardStep, is_last: bool, width: int, tick: int, unicode: bool) -> list[list[Piece]]:
         mark, ascii_mark, style = MARKS[step.state]
         if step.state is StepState.RUNNING:
             spinner = SPINNER if unicode else ASCII_SPINNER
@@ -137,10 +148,11 @@ class Board:
         branch, bar = ("└─", "  ") if is_last else ("├─", "│ ")
         if not unicode:
             branch, bar = ("`-", "  ") if is_last else ("|-", "| ")
+        room = max(LEAST_ID_WIDTH, width - BESIDE_ID)
         line: list[Piece] = [
             (f" {branch} ", "dim"),
             (mark if unicode else ascii_mark, style),
-            (f" {step.id:<{self._id_width}} ", ""),
+            (f" {_shortened(step.id, room, unicode):<{min(self._id_width, room)}} ", ""),
             (f"{step.type:<11} ", "dim"),
         ]
         if step.state is StepState.RUNNING:
@@ -155,6 +167,12 @@ class Board:
         if step.state is StepState.RUNNING and step.last_line:
             lines.append([(f" {bar}     ", "dim"), (one_line(step.last_line.expandtabs(8)), "dim")])
         return lines
+
+
+def _shortened(step_id: str, width: int, unicode: bool) -> str:
+    """The id, cut so that what stands behind it is seen on a narrow terminal."""
+    mark = "…" if unicode else "~"
+    return step_id if len(step_id) <= width else step_id[: width - 1] + mark
 
 
 def _step_event(step: BoardStep, kind: EventKind, data: Mapping[str, Any], now: float) -> None:

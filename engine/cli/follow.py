@@ -72,7 +72,9 @@ async def follow(
 
     def cancel() -> None:
         session.output.note("cancelling; a second signal leaves at once")
-        cancelling.append(asyncio.create_task(_cancel(application, execution_id)))
+        received = session.interrupts.received
+        reason = "asked for" if received is None else f"interrupted by {received.name}"
+        cancelling.append(asyncio.create_task(_cancel(application, execution_id, reason)))
 
     view.start()
     showing = asyncio.create_task(_show(subscription, feed, view))
@@ -109,9 +111,9 @@ async def _tick(view: View) -> None:
         view.tick()
 
 
-async def _cancel(application: Application, execution_id: str) -> None:
+async def _cancel(application: Application, execution_id: str, reason: str) -> None:
     try:
-        await application.engine.cancel(execution_id)
+        await application.engine.cancel(execution_id, reason)
     except WrongStateError:
         # It came to its own end before the cancel did; that end is what `wait` returns.
         return

@@ -11,6 +11,7 @@ from engine.cli.shapes import counted
 from engine.cli.table import width_of
 from engine.cli.timing import size_text
 from sandbox.workspace.changes import Change, ChangeKind
+from sandbox.workspace.manifest import EntryKind
 
 if TYPE_CHECKING:
     from engine.checkpoints.render import DiffStat, FileStat
@@ -19,6 +20,8 @@ LETTERS: Final = {ChangeKind.ADDED: "A", ChangeKind.DELETED: "D"}
 """Every other kind is `M`."""
 
 BAR_WIDTH: Final = 30
+WITHOUT_LINES: Final = {EntryKind.FILE: "empty", EntryKind.SYMLINK: "empty", EntryKind.DIRECTORY: "directory"}
+"""What a path without lines is; every other kind is called by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +38,22 @@ class StatLine:
 def stat_lines(changes: Sequence[Change], stat: DiffStat) -> list[StatLine]:
     """The lines for the changes that count, with paths padded to one width and bars to one scale."""
     of_path = {file.path: file for file in stat.files}
-    files = [of_path[change.path] for change in counted(changes)]
+    shown = counted(changes)
+    files = [of_path[change.path] for change in shown]
     largest = max(((file.added or 0) + (file.removed or 0) for file in files), default=0)
     scale = min(1.0, BAR_WIDTH / largest) if largest else 1.0
     paths = [name_text(file.path) for file in files]
     width = max((width_of(path) for path in paths), default=0)
-    return [_line(file, path + " " * (width - width_of(path)), scale) for file, path in zip(files, paths, strict=True)]
+    padded = [path + " " * (width - width_of(path)) for path in paths]
+    return [_line(change, file, path, scale) for change, file, path in zip(shown, files, padded, strict=True)]
 
 
-def _line(file: FileStat, path: str, scale: float) -> StatLine:
+def _line(change: Change, file: FileStat, path: str, scale: float) -> StatLine:
     letter = LETTERS.get(file.kind, "M")
     if file.added is None or file.removed is None:
         return StatLine(letter, path, f"{_size(file.old_size)} -> {_size(file.new_size)}")
     if file.added == file.removed == 0:
-        return StatLine(letter, path, _without_lines(file))
+        return StatLine(letter, path, _without_lines(change, file))
     total = file.added + file.removed
     return StatLine(letter, path, str(total), "+" * _signs(file.added, scale), "-" * _signs(file.removed, scale))
 
@@ -57,13 +62,13 @@ def _signs(count: int, scale: float) -> int:
     return max(1, int(count * scale)) if count else 0
 
 
-def _without_lines(file: FileStat) -> str:
+def _without_lines(change: Change, file: FileStat) -> str:
     if file.kind is ChangeKind.MODE_CHANGED and file.old_mode is not None and file.new_mode is not None:
         return f"mode {file.old_mode:04o} -> {file.new_mode:04o}"
     if file.kind is ChangeKind.TYPE_CHANGED:
         return "another kind of thing"
-    is_directory = file.old_size is None and file.new_size is None and (file.old_mode or file.new_mode) is not None
-    return "directory" if is_directory else "empty"
+    entry = change.new or change.old
+    return WITHOUT_LINES.get(entry.kind, entry.kind.value) if entry is not None else "empty"
 
 
 def _size(size_bytes: int | None) -> str:

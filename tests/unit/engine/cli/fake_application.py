@@ -64,6 +64,7 @@ class FakeEngine:
         self.bus = EventBus()
         self.given_secrets: Mapping[str, str] = {}
         self.cancelled: list[str] = []
+        self._reason = ""
         self._journal = journal
         self._clock = clock
         self._script = script
@@ -119,6 +120,7 @@ class FakeEngine:
 
     async def cancel(self, execution_id: str, reason: str = "asked for") -> ExecutionRecord:
         self.cancelled.append(execution_id)
+        self._reason = reason
         if self._journal.execution(execution_id).state in ENDED:
             raise WrongStateError("cancel", execution_id, "completed", ["running"])
         self._cancel.set()
@@ -223,7 +225,7 @@ class FakeEngine:
             tx.move_step(step.execution_id, step.index, StepState.PENDING)
 
         self.write(change)
-        self._end(step.execution_id, ExecutionState.CANCELLED, "asked for")
+        self._end(step.execution_id, ExecutionState.CANCELLED, self._reason)
 
     def _end(self, execution_id: str, state: ExecutionState, reason: str) -> None:
         kind = EventKind(f"execution-{state.value}")

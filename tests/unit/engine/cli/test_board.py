@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from engine.cli.board import Board
 from engine.events.types import Event, EventKind, OutputChunk
 from engine.journal.records import StepRecord
@@ -116,3 +118,28 @@ def test_events_about_unknown_steps_change_nothing() -> None:
     shown.event(event(EventKind.STEP_STARTED, "other", attempt=1))
     shown.output(chunk("other", b"x"))
     assert all(step.state is StepState.PENDING for step in shown.steps.values())
+
+
+def test_a_cancelled_execution_shows_nothing_running() -> None:
+    shown = board()
+    shown.event(event(EventKind.STEP_STARTED, "s0", attempt=2))
+    shown.output(chunk("s0", b"half way\n"))
+    shown.event(event(EventKind.EXECUTION_CANCELLED, reason="SIGINT"))
+    assert text(shown) == [
+        "fix  0123456789ab  0/3  0.0 ms  cancelled",
+        " ├─ · s0 command",
+        " ├─ · s1 command",
+        " └─ · s2 command",
+    ]
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+def test_a_narrow_terminal_shows_the_time_of_a_step_with_a_long_name(unicode: bool) -> None:
+    seconds = Seconds()
+    shown = Board("fix", "01", [StepRecord("e", 0, "build-everything-again", "command")], {}, seconds)
+    shown.event(event(EventKind.STEP_STARTED, "build-everything-again", attempt=1))
+    seconds.value = 12.3
+    (line,) = shown.frame(40, 20, 0, unicode)[1:]
+    assert "".join(piece for piece, _ in line) == (
+        " └─ ⠋ build-every… command     12.3 s" if unicode else " `- | build-every~ command     12.3 s"
+    )

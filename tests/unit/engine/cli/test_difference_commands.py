@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -202,3 +203,28 @@ def test_what_keeps_an_apply_from_writing_ends_with_5_and_a_list(
     assert sandstone(ran, "apply", "last") == 5
     shown = capsys.readouterr().err
     assert "  gcd.py: changed \\x1b[2J\n  b: gone\nhint: " in shown
+
+
+@pytest.mark.parametrize(("kind", "key"), [(ApplyConflictError, "conflicts"), (ApplyRefusedError, "refused")])
+def test_what_keeps_an_apply_from_writing_is_one_json_object_too(
+    kind: type[ApplyConflictError] | type[ApplyRefusedError],
+    key: str,
+    ran: FakeApplication,
+    sandstone: Sandstone,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ran.script.apply_error = kind([("gcd.py", "changed")])
+    assert sandstone(ran, "apply", "last", "--dry-run", "--json") == 5
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["execution_id"], shown["exit_code"], shown["error_type"]) == (ID, 5, kind.__name__)
+    assert shown[key] == [{"path": "gcd.py", "reason": "changed"}]
+
+
+def test_a_diffstat_calls_a_special_file_by_its_kind(
+    ran: FakeApplication, trees: tuple[Path, Path], sandstone: Sandstone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(trees[1] / "pipe")
+    (trees[1] / "void").mkdir()
+    sandstone(ran, "diff", "last", "--stat")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[1] for line in lines if line[2:6] in ("pipe", "void")] == ["fifo", "directory"]

@@ -247,7 +247,8 @@ def test_one_signal_cancels_cleanly(
     application = make_application(Script({"unit": Act(hang=True)}, started=send(number)))
     assert sandstone(application, "run", plan_file, "--json") == code
     shown = capsys.readouterr()
-    assert json.loads(shown.out)["state"] == "cancelled"
+    outcome = json.loads(shown.out)
+    assert (outcome["state"], outcome["error"]) == ("cancelled", f"interrupted by {number.name}")
     assert "cancelling; a second signal leaves at once" in shown.err
     assert application.engine.cancelled == [ID]
 
