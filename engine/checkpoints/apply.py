@@ -161,7 +161,7 @@ class Applier:
             mine = intent.kind is ApplyKind.APPLY and intent.execution_id == execution_id
             if mine and intent.id not in undone:
                 return intent.id
-        raise NotFoundError("apply that could be undone, of execution", execution_id)
+        raise NotFoundError("execution with an apply to undo", execution_id)
 
     def report(self, apply_id: str) -> ApplyReport:
         """What an apply, or an undoing, did, as its record has it: without notes. Raises NotFoundError."""

@@ -42,7 +42,10 @@ def written(target: Path) -> Iterator[BinaryIO]:
             yield file
         return
     unfinished = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.unfinished")
-    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(target)) from error
     try:
         with os.fdopen(fd, "wb") as file:
             yield file

@@ -20,6 +20,8 @@ LETTERS: Final = {ChangeKind.ADDED: "A", ChangeKind.DELETED: "D"}
 """Every other kind is `M`."""
 
 BAR_WIDTH: Final = 30
+MAX_PATH_WIDTH: Final = 50
+"""A longer path, of which a step can make any number, does not move the others' counts out of sight."""
 WITHOUT_LINES: Final = {EntryKind.FILE: "empty", EntryKind.SYMLINK: "empty", EntryKind.DIRECTORY: "directory"}
 """What a path without lines is; every other kind is called by its name."""
 
@@ -36,15 +38,15 @@ class StatLine:
 
 
 def stat_lines(changes: Sequence[Change], stat: DiffStat) -> list[StatLine]:
-    """The lines for the changes that count, with paths padded to one width and bars to one scale."""
+    """The lines for the changes that count, with paths padded to one width (as far as they fit) and bars to one scale."""
     of_path = {file.path: file for file in stat.files}
     shown = counted(changes)
     files = [of_path[change.path] for change in shown]
     largest = max(((file.added or 0) + (file.removed or 0) for file in files), default=0)
     scale = min(1.0, BAR_WIDTH / largest) if largest else 1.0
     paths = [name_text(file.path) for file in files]
-    width = max((width_of(path) for path in paths), default=0)
-    padded = [path + " " * (width - width_of(path)) for path in paths]
+    width = min(MAX_PATH_WIDTH, max((width_of(path) for path in paths), default=0))
+    padded = [path + " " * max(0, width - width_of(path)) for path in paths]
     return [_line(change, file, path, scale) for change, file, path in zip(shown, files, padded, strict=True)]
 
 

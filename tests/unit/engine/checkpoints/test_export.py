@@ -91,3 +91,10 @@ def test_a_file_that_could_not_be_written_whole_does_not_appear(tmp_path: Path) 
         file.write(b"whole")
     assert hashlib.sha256(target.read_bytes()).digest() == hashlib.sha256(b"whole").digest()
     assert os.listdir(tmp_path) == ["out.patch"]
+
+
+def test_where_a_file_cannot_be_written_the_error_names_the_file_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "missing" / "it.tar"
+    with pytest.raises(FileNotFoundError) as error, written(target):
+        pass
+    assert error.value.filename == os.fspath(target)

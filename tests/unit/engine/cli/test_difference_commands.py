@@ -228,3 +228,13 @@ def test_a_diffstat_calls_a_special_file_by_its_kind(
     sandstone(ran, "diff", "last", "--stat")
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" | ")[1] for line in lines if line[2:6] in ("pipe", "void")] == ["fifo", "directory"]
+
+
+def test_one_long_name_does_not_move_the_other_lines_of_a_diffstat(
+    ran: FakeApplication, trees: tuple[Path, Path], sandstone: Sandstone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (trees[1] / ("x" * 200)).write_text("long\n")
+    sandstone(ran, "diff", "last", "--stat")
+    lines = {line[2:].split(" ")[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines["x" * 200].startswith("A " + "x" * 200 + " | ")
+    assert lines["gcd.py"].index(" | ") == 2 + 50
