@@ -46,10 +46,18 @@ class LiveBoard:
         size = self._console.size
         frame = self._board.frame(size.width, size.height - 1, self._tick, self._unicode)
         lines = [
-            Text.assemble(*((text, RICH_STYLES[style]) for text, style in line), no_wrap=True, overflow="ellipsis")
+            Text.assemble(
+                *((self._encodable(text), RICH_STYLES[style]) for text, style in line),
+                no_wrap=True,
+                overflow="ellipsis" if self._unicode else "crop",
+            )
             for line in frame
         ]
         self._live.update(Group(*lines), refresh=True)
+
+    def _encodable(self, text: str) -> str:
+        """What the stream shows as it is: an escape that only it makes is wider than reckoned, and breaks the line."""
+        return text if self._unicode else text.encode("ascii", "backslashreplace").decode("ascii")
 
     def stop(self) -> None:
         """Leave the last frame on the screen. Idempotent."""

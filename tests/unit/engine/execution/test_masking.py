@@ -5,6 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.execution.attempt import AttemptOutcome
+from engine.execution.driver import masked_outcome
 from engine.execution.masking import Masker
 from sandbox.spec import CapturedOutput
 
@@ -72,3 +74,19 @@ def test_json_is_masked_in_every_text_also_where_its_end_cuts_a_secret() -> None
         "failed": [{"message": "is ***!", "line": 3, "file": None}, {"message": "it was ***"}]
     }
     assert masker.mask_json(None) is None
+
+
+def test_an_outcome_is_masked_in_output_reason_findings_and_tests() -> None:
+    outcome = AttemptOutcome(
+        ok=False,
+        layer=None,
+        changed=False,
+        detail="no file hunter2",
+        stdout=CapturedOutput(head=b"out hunter2"),
+        stderr=CapturedOutput(head=b"err hunter2"),
+        findings=({"rule": "S105", "message": "Possible hardcoded password: 'hunter2'", "line": 3},),
+        tests={"failed": [{"message": "hunter2"}]},
+    )
+    masked = masked_outcome(Masker(["hunter2"]), outcome)
+    assert "hunter2" not in repr(masked)
+    assert masked.findings[0] == {"rule": "S105", "message": "Possible hardcoded password: '***'", "line": 3}
