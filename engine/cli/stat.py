@@ -38,7 +38,7 @@ class StatLine:
 
 
 def stat_lines(changes: Sequence[Change], stat: DiffStat) -> list[StatLine]:
-    """The lines for the changes that count, with paths padded to one width (as far as they fit) and bars to one scale."""
+    """The lines for the changes that count, with paths padded to one width, where they fit, and bars to one scale."""
     of_path = {file.path: file for file in stat.files}
     shown = counted(changes)
     files = [of_path[change.path] for change in shown]
