@@ -2,8 +2,8 @@
 
 Nothing here guesses: a search text must occur, exactly and once (unless all occurrences were asked for). When
 it does not occur, the error shows the most similar lines of the file, with their numbers and what differs, so
-that a person or a model can correct the plan. Line endings: a search text written with LF also matches a file
-that uses CRLF throughout, and what is put in then uses CRLF too.
+that a person or a model can correct the plan. Line endings: what is written with LF also fits a file that uses
+CRLF throughout, and what is put in then uses CRLF too. A byte order mark stays where it is.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def replace_exact(content: str, search: str, replacement: str, every: bool = Fal
     """
     if not search:
         raise EditRefused("the search text is empty")
-    if search not in content and _is_crlf(content):
+    if _is_crlf(content):
         search, replacement = _to_crlf(search), _to_crlf(replacement)
     count = content.count(search)
     if count == 0:
@@ -130,6 +130,21 @@ def _occurrences(content: str, search: str) -> list[int]:
         found.append(content.count("\n", 0, position) + 1)
         position = content.find(search, position + len(search))
     return found
+
+
+def fitted_patch(patch: str, content: str) -> str:
+    """The patch of a file with `content`: its hunks' lines end with CRLF where the file's do throughout."""
+    if "\r\n" in patch or not _is_crlf(content):
+        return patch
+    fitted: list[str] = []
+    in_hunk = False
+    for line in patch.splitlines(keepends=True):
+        in_hunk = line.startswith("@@") or (in_hunk and line[0] in " +-\\\n")
+        if in_hunk and line.startswith("\\"):  # the line before it has no end in the file
+            fitted[-1] = fitted[-1].replace("\r\n", "\n")
+        of_file = in_hunk and line[0] in " +-\n" and line.endswith("\n")
+        fitted.append(f"{line[:-1] or ' '}\r\n" if of_file else line)
+    return "".join(fitted)
 
 
 def _is_crlf(content: str) -> bool:

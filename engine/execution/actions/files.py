@@ -12,12 +12,14 @@ from typing import Final
 
 from engine.checkpoints.position import tree_at
 from engine.execution.attempt import ActionResult, AttemptContext, StepRefused
-from engine.execution.edits import EditRefused, insert_at_line, insert_beside, replace_exact
+from engine.execution.edits import EditRefused, fitted_patch, insert_at_line, insert_beside, replace_exact
 from engine.plan.model import FileCreateStep, FileDeleteStep, FileEditStep, Insert
+from sandbox.errors import PathRefusedError, TreeRefusedError
 from sandbox.spec import WORKSPACE, ExecRequest
 from sandbox.workspace.edit import Edit, editing
 from sandbox.workspace.manifest import EntryKind
 
+BYTE_ORDER_MARK: Final = "\ufeff"
 MAX_EDITED_BYTES: Final = 64 << 20
 """Size of the largest file that is edited as text."""
 
@@ -60,8 +62,9 @@ async def edit_file(context: AttemptContext) -> ActionResult:
             edit.write_file(path, _encoded(step.content))
             return
         old = _decoded(step.path, edit.read_file(path, MAX_EDITED_BYTES))
+        mark = BYTE_ORDER_MARK if old.startswith(BYTE_ORDER_MARK) else ""
         try:
-            edit.write_file(path, _encoded(edited_text(step, old)))
+            edit.write_file(path, _encoded(mark + edited_text(step, old.removeprefix(mark))))
         except EditRefused as refusal:
             raise StepRefused(f"{step.path}: {refusal}") from refusal
 
@@ -106,6 +109,7 @@ async def _edited(context: AttemptContext, change: Callable[[Edit], None]) -> Ac
 async def _patched(context: AttemptContext, step: FileEditStep, patch: str) -> ActionResult:
     """Have git apply the patch in a sandbox, to the step's own file and no other."""
     strip = patch_strip(patch, step.path)
+    patch = fitted_patch(patch if patch.endswith("\n") else patch + "\n", await _text_of(context, step.path))
     # --include keeps it to the one file; --recount forgives wrong line counts, which models write often.
     command = (
         "git",
@@ -122,7 +126,7 @@ async def _patched(context: AttemptContext, step: FileEditStep, patch: str) -> A
         command=command,
         cwd=WORKSPACE,
         env={"GIT_DIR": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"},
-        stdin=patch if patch.endswith("\n") else patch + "\n",
+        stdin=patch,
         timeout=context.settings.timeout,
         output_limit_bytes=context.settings.output_bytes,
     )
@@ -133,6 +137,20 @@ async def _patched(context: AttemptContext, step: FileEditStep, patch: str) -> A
     if ended.exit_code == 127:
         reason = "the image has no git, which applies patches"
     raise StepRefused(f"{step.path}: the patch does not apply: {reason}")
+
+
+async def _text_of(context: AttemptContext, path: str) -> str:
+    """What a step would read at `path`; empty when that is no file of text, which git has better words for."""
+    found: list[str] = []
+
+    def look(edit: Edit) -> None:
+        try:
+            found.append(edit.read_file(path, MAX_EDITED_BYTES).decode("utf-8", "replace"))
+        except (PathRefusedError, TreeRefusedError):
+            return
+
+    await _edited(context, look)
+    return "".join(found)
 
 
 def patch_strip(patch: str, path: str) -> int:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.execution.edits import EditRefused, insert_at_line, insert_beside, nearest, replace_exact
+from engine.execution.edits import (
+    EditRefused,
+    fitted_patch,
+    insert_at_line,
+    insert_beside,
+    nearest,
+    replace_exact,
+)
 
 GCD = "def gcd(a, b):\n    while b:\n        a, b = b, a - b\n    return a\n"
 
@@ -43,7 +50,19 @@ def test_an_empty_search_is_refused() -> None:
 
 def test_lf_in_the_plan_matches_a_crlf_file_and_keeps_its_endings() -> None:
     assert replace_exact("a\r\nb\r\n", "a\nb", "c\nd") == "c\r\nd\r\n"
+    assert replace_exact("a\r\nb\r\n", "a", "c\nd") == "c\r\nd\r\nb\r\n"
+    assert replace_exact("a\r\nb\r\n", "a\r\n", "c\r\nd\n") == "c\r\nd\r\nb\r\n"
     assert insert_beside("a\r\nb\r\n", "a", "x", after=True) == "a\r\nx\r\nb\r\n"
+
+
+def test_a_patch_written_with_lf_gets_the_line_endings_of_its_file() -> None:
+    head = "--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n"
+    patch = head + " a\n\n-c\n\\ No newline at end of file\n+d\n"
+    assert fitted_patch(patch, "a\r\n\r\nc") == head + " a\r\n \r\n-c\n\\ No newline at end of file\n+d\r\n"
+    assert fitted_patch(patch, "a\n\nc") == patch
+    assert fitted_patch(patch, "a\r\n\nc") == patch
+    in_crlf = head + " a\r\n \r\n-c\r\n+d\r\n"
+    assert fitted_patch(in_crlf, "a\r\n\r\nc\r\n") == in_crlf
 
 
 @pytest.mark.parametrize(

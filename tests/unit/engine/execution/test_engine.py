@@ -17,7 +17,7 @@ from engine.execution.admission import CheckpointNameError, SecretTooShortError
 from engine.execution.control import PauseMode
 from engine.execution.recovery import REASON, recover_executions
 from engine.journal.states import ExecutionState, StepState
-from sandbox.spec import Verdict
+from sandbox.spec import ExecRequest, Verdict
 from tests.fakes.engine_world import Scripted, World, plan_of, world
 
 CREATE = {"id": "new", "type": "file_create", "path": "sub/new.txt", "content": "new\n"}
@@ -167,6 +167,30 @@ async def test_delete_overwrite_insert_and_content_reach_the_head(tmp_path: Path
         assert here.content(record.id, "gcd.py") == b"def gcd(a, b):\n    # why\n    return a - b\n"
 
 
+async def test_a_byte_order_mark_stays_at_the_start_of_its_file(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        (here.project / "bom.txt").write_bytes(b"\xef\xbb\xbfone\n")
+        insert = {"id": "x", "type": "file_edit", "path": "bom.txt", "insert": {"line": 1, "text": "zero"}}
+        record = await here.engine.execute_plan(plan_of([insert]), here.project)
+        assert here.content(record.id, "bom.txt") == b"\xef\xbb\xbfzero\none\n"
+
+
+async def test_git_is_given_a_patch_with_the_line_endings_of_the_file(tmp_path: Path) -> None:
+    given: list[str] = []
+
+    def git(request: ExecRequest) -> Scripted:
+        given.append(request.stdin)
+        return Scripted()
+
+    async with world(tmp_path, git) as here:
+        (here.project / "dos.txt").write_bytes(b"a\r\nb\r\n")
+        patch = "--- a/dos.txt\n+++ b/dos.txt\n@@ -1,2 +1,2 @@\n-a\n+z\n b"
+        await here.engine.execute_plan(
+            plan_of([{"id": "x", "type": "file_edit", "path": "dos.txt", "patch": patch}]), here.project
+        )
+    assert given == ["--- a/dos.txt\n+++ b/dos.txt\n@@ -1,2 +1,2 @@\n-a\r\n+z\r\n b\r\n"]
+
+
 async def test_a_step_that_changes_nothing_leaves_a_checkpoint_on_the_same_layer(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         here.commands["ok"] = Scripted()
@@ -197,6 +221,18 @@ async def test_junit_tells_which_tests_failed(tmp_path: Path) -> None:
         assert tests is not None
         assert (tests["tests"], tests["failures"]) == (2, 1)
         assert "bad" in str(tests)
+
+
+async def test_the_exit_code_decides_and_a_report_that_says_otherwise_is_noted(tmp_path: Path) -> None:
+    report = '<testsuite><testcase name="bad"><failure message="no"/></testcase></testsuite>'
+    async with world(tmp_path) as here:
+        here.commands["t"] = Scripted(exit_code=0, effect=lambda tree: (tree / "r.xml").write_text(report))
+        step = {"id": "t", "type": "test", "run": "t", "junit": "r.xml"}
+        record = await here.engine.execute_plan(plan_of([step]), here.project)
+        assert record.state is ExecutionState.COMPLETED
+        tests = here.journal.steps(record.id)[0].tests
+        assert tests is not None
+        assert (tests["failures"], tests["note"]) == (1, "the command ended with 0 although its report has failures")
 
 
 async def test_a_promised_report_that_is_a_link_or_missing_fails_the_step(tmp_path: Path) -> None:
