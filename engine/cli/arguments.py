@@ -150,6 +150,18 @@ def _add_running(commands: Commands) -> None:
     )
     _add_id(resume)
     _add_running_options(resume)
+    fork = commands.add(
+        "fork",
+        "run:fork",
+        Needs.ENGINE,
+        "run on from any checkpoint of an execution, as a second execution",
+        "sandstone fork last --from c2\nsandstone fork last --from c2 --plan other.yaml --name second-try",
+    )
+    _add_id(fork)
+    fork.add_argument("--from", dest="checkpoint", required=True, metavar="CHECKPOINT", help="id or name")
+    fork.add_argument("--plan", metavar="FILE", help="run this plan from there (default: what is left of ID's plan)")
+    fork.add_argument("--name", metavar="NAME", help="name of the new execution (default: the plan's)")
+    _add_running_options(fork)
     check = commands.add(
         "check",
         "plan:check",
@@ -272,7 +284,7 @@ def _add_diff_and_export(commands: Commands) -> None:
         "sandstone diff last\nsandstone diff last c1..c3 --stat",
     )
     _add_id(diff)
-    diff.add_argument("range", metavar="A..B", nargs="?", help="checkpoints; `A` means A..head (default: start..head)")
+    diff.add_argument("range", metavar="A..B", nargs="?", help="checkpoints; `A` means A..head (default: all changes)")
     form = diff.add_mutually_exclusive_group()
     form.add_argument("--stat", action="store_true", help="only files and line counts")
     _add_json(form)

@@ -17,6 +17,7 @@ from engine.cli.output import Output
 from engine.cli.session import Session
 from engine.cli.shapes import change_counts, change_json, counts_text
 from engine.cli.stat import StatLine, stat_lines, total_text
+from engine.journal.records import ExecutionRecord
 from sandbox.workspace.changes import Change
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ async def diff(session: Session) -> Exit:
         else:
             changes, lines = await application.results.using(record.id, start, end, _rendered)
         ends = {
-            "from": application.journal.checkpoint(record.id, start or "c0").id,
+            "from": _start(application, record, start),
             "to": application.journal.checkpoint(record.id, end or record.head).id,
         }
     if arguments.json:
@@ -64,6 +65,13 @@ async def diff(session: Session) -> Exit:
         for line in lines:
             output.result(_colored(output, line))
     return Exit.FAILED if arguments.exit_code and changes else Exit.DONE
+
+
+def _start(application: Application, record: ExecutionRecord, start: str | None) -> str | None:
+    """The checkpoint that the difference begins at; None: the user's directory, which no checkpoint of a fork is."""
+    if start is None and record.forked_from:
+        return None
+    return application.journal.checkpoint(record.id, start or "c0").id
 
 
 async def survey(

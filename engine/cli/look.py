@@ -13,7 +13,7 @@ from engine.cli.follow import EventFeed
 from engine.cli.output import Output
 from engine.cli.session import Session
 from engine.cli.shapes import SHORT_ID, execution_json, step_json
-from engine.cli.summary import STATE_STYLE, headline, step_reason
+from engine.cli.summary import STATE_STYLE, headline, origin_text, step_reason
 from engine.cli.table import table
 from engine.cli.timing import age_text, span_text
 from engine.events.types import Event
@@ -78,7 +78,8 @@ def _show_one(output: Output, record: ExecutionRecord, steps: list[StepRecord], 
         return
     state, rest = headline(record)
     output.result(f"{output.styled(state, STATE_STYLE[record.state])} {rest}")
-    output.result(f"workspace {one_line(record.workspace)}, head {record.head}")
+    origin = f", forked from {origin_text(record.forked_from)}" if record.forked_from else ""
+    output.result(f"workspace {one_line(record.workspace)}, head {record.head}{origin}")
     rows = [
         (
             step.id,

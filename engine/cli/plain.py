@@ -13,6 +13,7 @@ from typing import Any, Final
 from engine.cli.board import failure_reason
 from engine.cli.escape import lines as escaped_lines
 from engine.cli.escape import one_line
+from engine.cli.summary import origin_text
 from engine.cli.timing import plural, span_text
 from engine.events.types import Event, EventKind
 from engine.journal.records import StepRecord
@@ -54,6 +55,8 @@ class PlainLines:
             return self._step_text(event, event.step_id)
         data = event.data
         match event.kind:
+            case EventKind.EXECUTION_FORKED:
+                return [f"forked from {origin_text(str(data.get('forked_from')))}"]
             case EventKind.EXECUTION_STARTED:
                 name, workspace = one_line(str(data.get("name", ""))), one_line(str(data.get("workspace", "")))
                 return [f"{name}: {plural(self._total, 'step')} over {workspace} ({self._short_id})"]

@@ -1,4 +1,4 @@
-"""`sandstone run` and `sandstone resume`: drive an execution to its end and tell how it ended.
+"""`sandstone run`, `fork` and `resume`: drive an execution to its end and tell how it ended.
 
 With `--json`, standard output gets exactly one object, whatever happens; without it, a summary.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.cli.difference import survey
@@ -30,26 +33,37 @@ if TYPE_CHECKING:
 async def run_plan(session: Session) -> Exit:
     """`sandstone run PLAN`."""
     arguments = session.arguments
-    name, execution_id, told = arguments.name, None, False
-    try:
+    with _telling(session, arguments.name) as told:
         plan = read_plan(arguments.plan)
-        name = name or plan.name or None
+        told.name = told.name or plan.name or None
         secrets = secrets_of(plan, os.environ)
         async with session.open() as application:
-            execution_id = await application.engine.start(
+            told.execution_id = await application.engine.start(
                 plan, arguments.workspace, name=arguments.name, secrets=secrets, keep=arguments.keep
             )
-            outcome = await _drive(session, application, execution_id, plan, after=0)
-            told = True
+            outcome = await _drive(session, application, told.execution_id, plan, after=0)
+            told.outcome = True
             return _conclude(session, outcome)
-    except KNOWN as error:
-        if arguments.json and not told:
-            session.output.result_json(no_outcome_json(error, name, execution_id))
-        raise
-    except asyncio.CancelledError:
-        if arguments.json and not told:
-            session.output.result_json(no_outcome_json(SignalledError(session.interrupts.exit), name, execution_id))
-        raise
+
+
+async def fork(session: Session) -> Exit:
+    """`sandstone fork ID --from CHECKPOINT`."""
+    arguments = session.arguments
+    with _telling(session, arguments.name) as told:
+        given = read_plan(arguments.plan) if arguments.plan is not None else None
+        async with session.open() as application:
+            origin = application.journal.find(arguments.id)
+            plan = given or parse_plan(origin.plan_json, "the journal")
+            told.execution_id = await application.engine.fork(
+                origin.id,
+                arguments.checkpoint,
+                plan=given,
+                name=arguments.name,
+                secrets=secrets_of(plan, os.environ),
+            )
+            outcome = await _drive(session, application, told.execution_id, plan, after=0)
+            told.outcome = True
+            return _conclude(session, outcome)
 
 
 async def resume(session: Session) -> Exit:
@@ -59,6 +73,34 @@ async def resume(session: Session) -> Exit:
         plan = parse_plan(record.plan_json, "the journal")
         await application.engine.resume(record.id, secrets_of(plan, os.environ))
         return _conclude(session, await _drive(session, application, record.id, plan, record.last_sequence))
+
+
+@dataclass(slots=True)
+class _Told:
+    """What is known so far of an execution that is being started. outcome: its end is being told."""
+
+    name: str | None
+    execution_id: str | None = None
+    outcome: bool = False
+
+
+@contextmanager
+def _telling(session: Session, name: str | None) -> Iterator[_Told]:
+    """With `--json`, print the object also when there is no outcome to tell."""
+    told = _Told(name)
+    try:
+        yield told
+    except KNOWN as error:
+        _tell_nothing(session, told, error)
+        raise
+    except asyncio.CancelledError:
+        _tell_nothing(session, told, SignalledError(session.interrupts.exit))
+        raise
+
+
+def _tell_nothing(session: Session, told: _Told, error: BaseException) -> None:
+    if session.arguments.json and not told.outcome:
+        session.output.result_json(no_outcome_json(error, told.name, told.execution_id))
 
 
 async def _drive(session: Session, application: Application, execution_id: str, plan: Plan, after: int) -> Outcome:

@@ -76,6 +76,7 @@ def outcome_json(record: ExecutionRecord, steps: Sequence[StepRecord], changes: 
         "duration_ms": record.run_ms,
         "steps": [step_json(step) for step in steps],
         "workspace": record.workspace,
+        "forked_from": record.forked_from or None,
     }
 
 

@@ -31,6 +31,12 @@ def headline(record: ExecutionRecord) -> tuple[str, str]:
     )
 
 
+def origin_text(forked_from: str) -> str:
+    """Where a fork comes from: `0123456789ab at c3`."""
+    origin, _, checkpoint = forked_from.partition(":")
+    return f"{origin[:SHORT_ID]} at {checkpoint}"
+
+
 def step_counts(steps: Sequence[StepRecord]) -> str:
     """`5 steps: 4 succeeded, 1 skipped`."""
     counts = Counter(step.state.value.replace("_", " ") for step in steps)

@@ -143,9 +143,10 @@ class Forker:
         return _Source(record, line, self._journal.steps(execution_id))
 
     def _record(self, source: _Source, plan: Plan, name: str | None, image_id: str) -> ExecutionRecord:
+        execution_id = uuid.uuid4().hex
         return ExecutionRecord(
-            id=uuid.uuid4().hex,
-            name=name or f"{source.record.name}-fork",
+            id=execution_id,
+            name=name or plan.name or execution_id[:12],
             state=ExecutionState.IDLE,
             plan_json=plan.to_json(),
             plan_digest=plan.digest,
@@ -249,10 +250,8 @@ def _accept(
         record.id,
         EventKind.EXECUTION_FORKED,
         None,
-        origin=source.record.id,
-        origin_name=source.record.name,
-        checkpoint=source.point.id,
-        done=[step.id for step in steps if step.state is StepState.SUCCEEDED],
+        name=record.name,
+        forked_from=record.forked_from,
     )
     if request is not None:
         tx.remember(request, record.id)
