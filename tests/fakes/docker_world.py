@@ -61,7 +61,7 @@ async def docker_world(store: BindStore | RealStore) -> AsyncIterator[DockerWorl
     api = DockerApi()
     unique = uuid4().hex[:12]
     # Containers are named after their lease: two suites may run against one engine.
-    store_id, lease = f"test-{unique}", f"one-{unique}"
+    store_id, lease = f"test-{unique}", f"one{unique}"
     image = await api.image_inspect(IMAGE)
     world = DockerWorld(api, store, None, SandboxSpec(image["Id"]), store_id, {lease})  # type: ignore[arg-type]
     world.provider = world.another_provider(lease)

@@ -140,8 +140,7 @@ class Store:
 
 async def main():
     provider = DockerSandboxProvider(
-        DockerApi(), Store(), store_id=sys.argv[1], lease="doomed-" + sys.argv[1], slots=Path(sys.argv[2]), is_live=bool
-    )
+        DockerApi(), Store(), store_id=sys.argv[1], lease="doomed" + sys.argv[1][5:], slots=Path(sys.argv[2]), is_live=bool)
     sandbox = await provider.claim(SandboxSpec(sys.argv[4]), LayerKey("a"))
     await sandbox.run(ExecRequest("echo on; while :; do date +%N >>tick; done"),
                       lambda *_: print(sandbox.container_id, flush=True))
@@ -163,4 +162,4 @@ async def test_when_the_controller_is_killed_its_step_dies_and_its_container_is_
     controller.kill()
     await controller.communicate()
     await until_ended(world, container)
-    assert await world.provider.start() == [container, f"doomed-{world.store_id}-1"]
+    assert await world.provider.start() == [container, f"doomed{world.store_id[5:]}-1"]

@@ -53,6 +53,26 @@ async def test_a_flood_within_its_limit_keeps_memory_flat_and_the_loop_alive(wor
     assert await pause < 0.25
 
 
+async def test_a_flood_for_all_of_its_time_keeps_memory_flat_and_the_loop_alive(world: DockerWorld) -> None:
+    sandbox = await world.provider.claim(world.spec, world.store.new_layer())
+    stop = asyncio.Event()
+    pause = asyncio.create_task(longest_pause(stop))
+    before = resident_bytes()
+    peak = before
+
+    def watch(stream: Stream, chunk: bytes) -> None:
+        nonlocal peak
+        peak = max(peak, resident_bytes())
+
+    request = ExecRequest("cat /dev/zero", output_limit_bytes=1 << 50, timeout=timedelta(seconds=5))
+    result = await sandbox.run(request, watch)
+    stop.set()
+    assert result.verdict is Verdict.TIMEOUT
+    assert result.stdout.total_bytes > 100 * MIB
+    assert peak - before < 64 * MIB
+    assert await pause < 0.25
+
+
 async def test_a_flood_over_its_limit_is_killed(attack: Attack) -> None:
     result = await attack("yes", output_limit_bytes=MIB)
     assert result.verdict is Verdict.OUTPUT_LIMIT

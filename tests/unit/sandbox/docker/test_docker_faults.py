@@ -178,7 +178,7 @@ async def test_more_cpus_than_there_are_is_no_error(world: DockerWorld) -> None:
 
 
 async def test_containers_of_another_live_process_are_left_alone(world: DockerWorld) -> None:
-    lease = f"two-{world.store_id}"
+    lease = f"two{world.store_id[5:]}"
     world.live_leases.add(lease)
     other = world.another_provider(lease)
     theirs = await other.claim(world.spec, world.store.new_layer())
