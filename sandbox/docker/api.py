@@ -15,7 +15,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -107,8 +107,11 @@ class DockerApi:
         await self._make("start", lambda client: client.start(container))
 
     async def attach(self, container: str) -> socket.socket:
-        """Connect to stdin, stdout and stderr; frames as of `stream.FrameDecoder`. The caller owns the socket."""
-        return await self._make("attach", lambda client: _attach(client, container))
+        """Connect to stdin, stdout and stderr; frames as of `stream.FrameDecoder`. The caller owns the socket.
+
+        When the caller gives up, the connection is closed as soon as it is there.
+        """
+        return await self._make("attach", lambda client: _attach(client, container), unwanted=socket.socket.close)
 
     async def kill(self, container: str) -> None:
         """SIGKILL. A container that is gone or does not run is fine."""
@@ -183,8 +186,14 @@ class DockerApi:
 
     # -- how calls are made ----------------------------------------------------------------------
 
-    async def _make(self, call: str, work: Callable[[docker.APIClient], T], fine: tuple[int, ...] = ()) -> T:
-        return cast("T", await self._call(self._makers, call, SLOW, work, fine))
+    async def _make(
+        self,
+        call: str,
+        work: Callable[[docker.APIClient], T],
+        fine: tuple[int, ...] = (),
+        unwanted: Callable[[T], object] | None = None,
+    ) -> T:
+        return cast("T", await self._call(self._makers, call, SLOW, work, fine, unwanted))
 
     async def _look(self, call: str, work: Callable[[docker.APIClient], T], fine: tuple[int, ...] = ()) -> T | None:
         return await self._call(self._lookers, call, QUICK, work, fine)
@@ -196,14 +205,20 @@ class DockerApi:
         limit: timedelta,
         work: Callable[[docker.APIClient], T],
         fine: tuple[int, ...],
+        unwanted: Callable[[T], object] | None = None,
     ) -> T | None:
-        loop = asyncio.get_running_loop()
+        """`unwanted` is given what the call comes to when nobody waits for it any more."""
+        running = threads.submit(self._perform, call, limit, work, fine)
         # The client's own limit is per read of the socket; this one is on the whole call, queueing included.
         try:
             async with asyncio.timeout((limit + _QUEUE_SLACK).total_seconds()):
-                return await loop.run_in_executor(threads, self._perform, call, limit, work, fine)
-        except TimeoutError as error:
-            raise EngineTimeoutError(call, limit) from error
+                return await asyncio.wrap_future(running)
+        except BaseException as error:
+            if unwanted is not None:
+                running.add_done_callback(lambda done: _pass_on(done, unwanted))
+            if isinstance(error, TimeoutError):
+                raise EngineTimeoutError(call, limit) from error
+            raise
 
     def _perform(
         self, call: str, limit: timedelta, work: Callable[[docker.APIClient], T], fine: tuple[int, ...]
@@ -262,6 +277,14 @@ class DockerApi:
                 finally:
                     client.close()
             return self._version
+
+
+def _pass_on(done: Future[T | None], unwanted: Callable[[T], object]) -> None:
+    if done.cancelled() or done.exception() is not None:
+        return
+    result = done.result()
+    if result is not None:
+        unwanted(result)
 
 
 def _choose(version: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -157,6 +158,30 @@ async def test_a_stuck_creation_holds_no_kill_up(
         await api.kill("abc")
     outcomes = await asyncio.gather(*stuck, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {EngineTimeoutError}
+
+
+async def test_a_connection_that_nobody_waits_for_any_more_is_closed(
+    api: DockerApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attach stream that nobody reads wedges the engine."""
+    ours, theirs = socket.socketpair()
+    asked, given_up = threading.Event(), threading.Event()
+
+    def connect_late(client: object, container: str) -> socket.socket:
+        asked.set()
+        assert given_up.wait(10)
+        return ours
+
+    monkeypatch.setattr(api_module, "_attach", connect_late)
+    attaching = asyncio.create_task(api.attach("abc"))
+    assert await asyncio.to_thread(asked.wait, 10)
+    attaching.cancel()
+    await asyncio.gather(attaching, return_exceptions=True)
+    given_up.set()
+    theirs.settimeout(10)
+    with theirs:
+        assert await asyncio.to_thread(theirs.recv, 1) == b""
+    assert ours.fileno() == -1
 
 
 async def test_an_engine_that_is_away_is_unreachable(tmp_path: Path) -> None:
