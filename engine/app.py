@@ -17,7 +17,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from engine.checkpoints.recovery import recover as recover_applies
 from engine.checkpoints.results import Results
 from engine.clock import Clock, SystemClock
 from engine.config import EngineConfig, state_directory
@@ -46,8 +45,6 @@ from engine.journal.journal import Journal
 from engine.plan.model import Environment
 from engine.validation.service import ValidationService
 from sandbox.docker.api import DockerApi
-from sandbox.docker.doctor import examine
-from sandbox.docker.environment import EnvironmentBuilder
 from sandbox.docker.image import RUNNER, ImageBuilder
 from sandbox.docker.image_api import ImageApi
 from sandbox.docker.pool import PoolBounds
@@ -71,9 +68,9 @@ T = TypeVar("T")
 class _Environments:
     """`Environments` over Docker images."""
 
-    def __init__(self, images: ImageBuilder, builder: EnvironmentBuilder) -> None:
+    def __init__(self, images: ImageBuilder, ground: _Ground) -> None:
         self._images = images
-        self._builder = builder
+        self._ground = ground
 
     async def resolve(self, environment: Environment) -> str:
         return (await self._images.resolve(environment.image or RUNNER)).image_id
@@ -85,7 +82,13 @@ class _Environments:
         workspace: Path,
         hidden: Callable[[bytes], bool],
     ) -> str:
-        return await self._builder.prepare(image_id, environment.setup, workspace, hidden=hidden)
+        from sandbox.docker.environment import EnvironmentBuilder  # by the plans that have a set-up
+
+        ground = self._ground
+        builder = EnvironmentBuilder(
+            ground.image_api, store_id=ground.store_id, lease=ground.lease, locks=ground.home / "locks"
+        )
+        return await builder.prepare(image_id, environment.setup, workspace, hidden=hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,8 @@ async def open_application(home: Path | None = None, *, engine: bool) -> AsyncIt
 
 async def examine_machine(home: Path | None = None) -> list[Probe]:
     """What this machine and its container engine offer and lack. Opens and changes nothing; a lack is no error."""
+    from sandbox.docker.doctor import examine
+
     api = ImageApi()
     images = ImageBuilder(api)
     try:
@@ -223,7 +228,10 @@ async def _put_in_order(ground: _Ground, engine: bool) -> None:
         await ground.blocking(ground.store.cleanup)
         await ground.blocking(remove_unowned, ground.journal, ground.store, ground.locks, ground.logs)
     await ground.blocking(recover_executions, ground.journal, ground.locks)
-    await ground.blocking(recover_applies, ground.home)
+    if (ground.home / "applies").is_dir():
+        from engine.checkpoints.recovery import recover as recover_applies
+
+        await ground.blocking(recover_applies, ground.home)
 
 
 async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitStack, engine: bool) -> Application:
@@ -243,11 +251,8 @@ async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitS
         await provider.start()
     images = ImageBuilder(ground.image_api)
     stack.callback(images.close)
-    builder = EnvironmentBuilder(
-        ground.image_api, store_id=ground.store_id, lease=ground.lease, locks=ground.home / "locks"
-    )
     writer = JournalWriter(ground.journal, EventBus(), ground.blocking)
-    execution_engine = _engine(ground, writer, provider, _Environments(images, builder))
+    execution_engine = _engine(ground, writer, provider, _Environments(images, ground))
     stack.push_async_callback(execution_engine.close)
     return Application(
         home=ground.home,

@@ -15,11 +15,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
-
-import pathspec
+from typing import TYPE_CHECKING, Final
 
 from sandbox.workspace.manifest import EntryKind
+
+if TYPE_CHECKING:
+    import pathspec
 
 
 class Guard(StrEnum):
@@ -201,6 +202,8 @@ class Allowance:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         """Raises ValueError: not a pattern."""
+        import pathspec  # by the few commands that were given patterns
+
         self._spec = pathspec.GitIgnoreSpec.from_lines(patterns)
         self._spelled = [
             (pathspec.GitIgnoreSpec.from_lines([pattern]), frozenset(pattern.strip("/").split("/")))

@@ -11,11 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from engine.checkpoints.apply import Applier, ApplyReport, Origin, dry_run_report
-from engine.checkpoints.baseline import Baseline
-from engine.checkpoints.planning import ApplyOptions
 from engine.checkpoints.position import tree_at
 from engine.errors import NotFoundError, WrongStateError
 from engine.events.types import EventKind
@@ -27,6 +24,9 @@ from sandbox.workspace.changes import Change, Tree, changes
 from sandbox.workspace.layer import LayerName, VolumeId
 from sandbox.workspace.manifest import Manifest
 from sandbox.workspace.store import LayerStore
+
+if TYPE_CHECKING:
+    from engine.checkpoints.apply import ApplyReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Results:
         self._recorder = recorder
         self._blocking = blocking
         self._comparer = Comparer(journal, store)
-        self._applier = Applier(home)
+        self._home = home
 
     async def changes(self, execution_id: str, a: str | None = None, b: str | None = None) -> list[Change]:
         """What differs from checkpoint `a` (default: the user's directory) to `b` (default: the head).
@@ -183,22 +183,27 @@ class Results:
             if record.state not in APPLY_ALLOWED:
                 allowed = sorted(state.value for state in APPLY_ALLOWED)
                 raise WrongStateError("apply", execution_id, record.state.value, allowed)
-            options = ApplyOptions(force=force, allow=tuple(allow))
-            report = await self._blocking(self._apply, record, options, dry_run)
+            report = await self._blocking(self._apply, record, force, tuple(allow), dry_run)
             if not dry_run:
                 await self._tell(execution_id, EventKind.APPLY_COMPLETED, report)
             return report
 
-    def _apply(self, record: ExecutionRecord, options: ApplyOptions, dry_run: bool) -> ApplyReport:
+    def _apply(self, record: ExecutionRecord, force: bool, allow: tuple[str, ...], dry_run: bool) -> ApplyReport:
+        # Here and below: most commands only look, and applying is a good part of all code.
+        from engine.checkpoints.apply import Applier, Origin, dry_run_report
+        from engine.checkpoints.baseline import Baseline
+        from engine.checkpoints.planning import ApplyOptions
+
+        applier, options = Applier(self._home), ApplyOptions(force=force, allow=allow)
         project = Path(record.workspace)
         baseline = Baseline.from_records(self._journal.baseline(record.id))
         with self._comparer.compared(record.id, None, None) as found:
             if dry_run:
-                plan = self._applier.plan(project, found.changes, baseline, options)
+                plan = applier.plan(project, found.changes, baseline, options)
                 plan.check()
                 return dry_run_report(project, plan)
             origin = Origin(record.id, record.head)
-            return self._applier.apply(project, found.changes, found.new, baseline, options, origin)
+            return applier.apply(project, found.changes, found.new, baseline, options, origin)
 
     async def undo(self, execution_id: str, *, dry_run: bool = False, force: bool = False) -> ApplyReport:
         """Take back the execution's latest apply that is not undone yet.
@@ -209,8 +214,12 @@ class Results:
         async with self._locked(execution_id):
 
             def take_back() -> ApplyReport:
-                apply_id = self._applier.last(execution_id)
-                return self._applier.undo(apply_id, ApplyOptions(force=force), dry_run=dry_run)
+                from engine.checkpoints.apply import Applier
+                from engine.checkpoints.planning import ApplyOptions
+
+                applier = Applier(self._home)
+                apply_id = applier.last(execution_id)
+                return applier.undo(apply_id, ApplyOptions(force=force), dry_run=dry_run)
 
             report = await self._blocking(take_back)
             if not dry_run:

@@ -5,15 +5,18 @@ terminals and the event loop are imported by the commands that use them.
 
 from __future__ import annotations
 
+import gc
 import importlib
+import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from engine.cli.arguments import Needs, parse
 from engine.cli.exits import Exit, UsageError, exit_of
 from engine.cli.failures import hint_of, message_of
-from engine.cli.output import Output, ReaderGone
+from engine.cli.output import Output, ReaderGone, flush
 from engine.cli.parser import HelpAsked
 
 if TYPE_CHECKING:
@@ -23,10 +26,27 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None, opener: Opener | None = None) -> int:
-    """Run one command; returns its exit code. `opener` replaces `engine.app.open_application`."""
-    given = sys.argv[1:] if arguments is None else arguments
+    """Run one command; returns its exit code. `opener` replaces `engine.app.open_application`.
+
+    Without `arguments` it is the whole program: it takes those of the process, and ends the process.
+    """
+    if arguments is None:
+        # Nothing that is imported is ever garbage; looking for some takes as long as a step.
+        gc.disable()
+        _leave(_command(sys.argv[1:], opener))
+    return _command(arguments, opener)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process as it is: every command has closed what it opened, and what the interpreter would do besides
+    is to take itself apart, piece by piece, and to wait for threads whose calls nobody waits for any more."""
+    logging.shutdown()
+    os._exit(code if flush() else code or Exit.UNFIT)
+
+
+def _command(arguments: Sequence[str], opener: Opener | None) -> int:
     try:
-        parsed = parse(given)
+        parsed = parse(arguments)
     except HelpAsked as asked:
         text = str(asked)
         return _guarded(lambda: _show_help(text), Output())
@@ -56,6 +76,8 @@ def _run(parsed: argparse.Namespace, output: Output, opener: Opener | None) -> E
         from engine.app import open_application
 
         opener = open_application
+    gc.freeze()
+    gc.enable()
     return run_session(code, parsed, output, opener)
 
 

@@ -7,10 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from engine.checkpoints.export import write_tar, written
-from engine.checkpoints.patch import LeftOut, write_patch
 from engine.checkpoints.render import DiffStat, render, summarize
-from engine.checkpoints.results import Comparison
 from engine.cli.escape import name_text, one_line
 from engine.cli.exits import Exit, UsageError
 from engine.cli.output import Output
@@ -22,6 +19,10 @@ from sandbox.workspace.changes import Change
 
 if TYPE_CHECKING:
     from engine.app import Application
+    from engine.checkpoints.patch import LeftOut
+    from engine.checkpoints.results import Comparison
+
+    Make = Callable[[Comparison, BinaryIO], list[LeftOut]]
 
 STDOUT: Final = "-"
 LINE_STYLES: Final = (
@@ -146,18 +147,21 @@ async def export(session: Session) -> Exit:
     return Exit.DONE
 
 
-Make = Callable[[Comparison, BinaryIO], list[LeftOut]]
-
-
 def _patch(found: Comparison, out: BinaryIO) -> list[LeftOut]:
+    from engine.checkpoints.patch import write_patch
+
     return write_patch(found.changes, found.old, found.new, out)
 
 
 def _tar(found: Comparison, out: BinaryIO) -> list[LeftOut]:
+    from engine.checkpoints.export import write_tar
+
     return write_tar(found.changes, found.new, out)
 
 
 def _to_file(target: Path, found: Comparison, make: Make) -> list[LeftOut]:
+    from engine.checkpoints.export import written
+
     with written(target) as file:
         return make(found, file)
 

@@ -148,6 +148,16 @@ class Output:
         return _styled(text, style) if self.err.color else text
 
 
+def flush() -> bool:
+    """Write out what may be left in either stream; False when that is lost."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _styled(text: str, style: str) -> str:
     return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if text else text
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-import pathspec
-
 from sandbox.workspace.beneath import opened
 from sandbox.workspace.manifest import Entry, EntryKind, Manifest
 from sandbox.workspace.tree import TreeLimits, walk
@@ -42,6 +40,8 @@ class HiddenPaths:
         return self._masks[patterns]
 
     def _match(self, patterns: tuple[str, ...]) -> Manifest | None:
+        import pathspec  # by the few plans that hide something
+
         spec = pathspec.GitIgnoreSpec.from_lines(patterns)
         hidden: list[bytes] = []
         directories: set[bytes] = set()

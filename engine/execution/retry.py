@@ -16,9 +16,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import tenacity
+if TYPE_CHECKING:
+    import tenacity
 
 from engine.execution.attempt import AttemptOutcome
 from engine.plan.model import StepSettings
@@ -68,6 +69,11 @@ async def with_retry(
     `sleep` waits; a cancelled execution makes it return early and its next attempt come back cancelled.
     """
 
+    first = await attempt(1)
+    if not policy.may_retry(classify(first)):
+        return first
+    import tenacity  # by the few steps that need it
+
     async def announce(state: tenacity.RetryCallState) -> None:
         outcome, action = state.outcome, state.next_action
         assert outcome is not None
@@ -95,7 +101,7 @@ async def with_retry(
     async def numbered() -> T:
         nonlocal number
         number += 1
-        return await attempt(number)
+        return first if number == 1 else await attempt(number)
 
     result: T = await retrying(numbered)
     return result

@@ -35,7 +35,6 @@ from engine.plan.source import (
 )
 from engine.plan.steps import STEP_MODELS, StepBase
 from engine.plan.wording import fault_at, faults_of, unknown_type
-from engine.plan.yaml_reader import read_yaml
 
 MAX_FAULTS: Final = 100
 """How many faults are told at once; a file with more is looked at no further."""
@@ -159,7 +158,11 @@ def _read(text: str, file: str) -> tuple[Node, list[Misread]]:
         message = f"the character U+{ord(bad[0]):04X} is not allowed in a plan file"
         hint = r'write it as an escape in double quotes, such as "\u001b"'
         raise UnreadableError(Misread(_position_of(text, bad.start()), message, hint))
-    return read_json(text) if is_json else read_yaml(text)
+    if is_json:
+        return read_json(text)
+    from engine.plan.yaml_reader import read_yaml  # with the YAML library, which JSON does not need
+
+    return read_yaml(text)
 
 
 def _read_header(file: str, root: Entries, faults: _Faults) -> PlanHeader:

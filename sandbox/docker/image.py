@@ -9,24 +9,22 @@ running it: the gate finds out when the first container of it starts, and says I
 from __future__ import annotations
 
 import asyncio
-import difflib
 import platform
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.docker.base import STAGE_LABEL, find_base
 from sandbox.docker.image_api import BuildRefusedError, ImageApi
-from sandbox.docker.network import proxies
 from sandbox.docker.policy import STORE_LABEL
 from sandbox.docker.programs import Progress, Tail, silent
-from sandbox.docker.recipe import Recipe, cache_directory, fetch_wheels, read_recipe, write_context
-from sandbox.docker.turns import turn
 from sandbox.errors import ImageBuildError, ImageNotFoundError, ImageRefusedError
+
+# What builds is imported by what builds: most commands only look a name up.
+if TYPE_CHECKING:
+    from sandbox.docker.recipe import Recipe
 
 RUNNER: Final = "sandstone/runner"
 RECIPE_LABEL: Final = "sandstone.image"
@@ -93,7 +91,7 @@ class ImageBuilder:
 
     def __init__(self, api: ImageApi | None = None, cache: Path | None = None) -> None:
         self._api = api if api is not None else ImageApi()
-        self._cache = cache if cache is not None else cache_directory()
+        self._cache = cache
 
     async def resolve(self, image: str) -> ResolvedImage:
         """The local image called `image` (name, name:tag, digest or id), checked.
@@ -124,11 +122,13 @@ class ImageBuilder:
           ImageBuildError: no base, no wheels, or a step of the build failed.
           SandboxUnavailableError: the engine is away.
         """
+        from sandbox.docker.turns import turn
+
         recipe = await self._recipe()
         state = await self._state(recipe)
         if state.currency is Currency.CURRENT and not force:
             return state
-        async with turn(self._cache / "image.lock"):
+        async with turn(self._cache_directory() / "image.lock"):
             state = await self._state(recipe)
             if state.currency is not Currency.CURRENT or force:
                 await self._build(recipe, progress, force)
@@ -155,8 +155,10 @@ class ImageBuilder:
 
     async def write_context(self, target: Path, progress: Progress = silent) -> None:
         """Write the build context as a tar file, to build with other tools (`docker build - < FILE`)."""
+        from sandbox.docker.recipe import fetch_wheels, write_context
+
         recipe = await self._recipe()
-        wheels = await fetch_wheels(recipe, self._cache, progress)
+        wheels = await fetch_wheels(recipe, self._cache_directory(), progress)
         with target.open("wb+") as archive:
             await asyncio.to_thread(write_context, recipe, wheels, archive)
 
@@ -166,7 +168,14 @@ class ImageBuilder:
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _cache_directory(self) -> Path:
+        from sandbox.docker.recipe import cache_directory
+
+        return self._cache if self._cache is not None else cache_directory()
+
     async def _recipe(self) -> Recipe:
+        from sandbox.docker.recipe import read_recipe
+
         return read_recipe(str((await self._api.info()).get("Architecture") or platform.machine()))
 
     async def _architecture(self) -> str:
@@ -191,7 +200,13 @@ class ImageBuilder:
         )
 
     async def _build(self, recipe: Recipe, progress: Progress, force: bool) -> None:
-        wheels = await fetch_wheels(recipe, self._cache, progress)
+        import tempfile
+
+        from sandbox.docker.base import STAGE_LABEL, find_base
+        from sandbox.docker.network import proxies
+        from sandbox.docker.recipe import fetch_wheels, write_context
+
+        wheels = await fetch_wheels(recipe, self._cache_directory(), progress)
         base = await find_base(self._api, progress)
         tail = Tail()
 
@@ -241,6 +256,8 @@ class ImageBuilder:
         return False
 
     async def _near(self, image: str) -> Sequence[str]:
+        import difflib
+
         known = {name for local in await self._api.images() for name in _names(local)}
         known |= {name.removesuffix(":latest") for name in known}
         return difflib.get_close_matches(image, sorted(known), n=_NEAR)
