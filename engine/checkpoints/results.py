@@ -234,7 +234,9 @@ class Results:
         record = self._journal.execution(execution_id)
         if not apply_id:
             return ApplyReport(None, Path(record.workspace), False, (), (), (), ())
-        return self._applier.report(apply_id)
+        from engine.checkpoints.apply import Applier  # as in `apply`
+
+        return Applier(self._home).report(apply_id)
 
     def logs(self, execution_id: str, step_id: str | None = None) -> Iterator[tuple[str, int, Stream, Path]]:
         """What attempts printed: (step id, attempt, stream, file), in order; of one step when it is named. Blocking.

@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 from grpc_status import rpc_status
@@ -19,7 +19,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-Context = grpc.aio.ServicerContext[Any, Any]
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+else:
+    Context = grpc.aio.ServicerContext
 
 
 def unary(method: Callable[[Any, Q, Context], Awaitable[A]]) -> Callable[[Any, Q, Context], Awaitable[A]]:

@@ -10,6 +10,7 @@ Losing the connection, or ending a call early, never cancels an execution.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import uuid
@@ -113,7 +114,7 @@ class ExecutionClient:
         message = execution_service_pb2.ExecutePlanRequest(
             request_id=request_id or str(uuid.uuid4()),
             plan_text=plan.to_json(),
-            workspace=_absolute(workspace),
+            workspace=await asyncio.to_thread(os.path.abspath, workspace),
             name=name or "",
             secrets=_wanted(plan, secrets),
             keep=keep,
@@ -277,10 +278,6 @@ class ExecutionClient:
             return await method(message, timeout=limit.total_seconds(), metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise _error_of(error) from error
-
-
-def _absolute(path: Path) -> str:
-    return os.path.abspath(path)
 
 
 def _wanted(plan: Plan, secrets: Mapping[str, str] | None) -> dict[str, str]:

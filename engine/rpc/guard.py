@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -21,7 +21,8 @@ MIN_TOKEN_BYTES: Final = 16
 _OPEN: Final = "/grpc.health.v1.Health/"
 _LOCAL: Final = "unix:"
 
-Handler = grpc.RpcMethodHandler[Any, Any]
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]
 
 
 class Guard(grpc.aio.ServerInterceptor):

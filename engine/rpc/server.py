@@ -161,7 +161,8 @@ async def serving(
     Raises EnvironmentUnfitError: cannot listen at one of them, and why.
     """
     controller = Controller(backend, options or ServerOptions(), None if security is None else security.token)
-    with ExitStack() as places:
+    places = ExitStack()
+    try:
         for address in addresses:
             if isinstance(address, UnixAddress):
                 await backend.blocking(places.enter_context, socket_place(address.path))
@@ -171,6 +172,8 @@ async def serving(
             yield taken
         finally:
             await controller.stop(settle)
+    finally:
+        await backend.blocking(places.close)
 
 
 def read_security(certificate: Path, key: Path, token: Path, client_authority: Path | None) -> Security:

@@ -78,6 +78,8 @@ class World:
     logs: LogStore
     clock: Clock
     commands: dict[str | tuple[str, ...], Scripted] = field(default_factory=dict)
+    writer: JournalWriter | None = None
+    plain_store: CopyingLayerStore | None = None
 
     def kinds(self, execution_id: str) -> list[str]:
         return [event.kind.value for event in self.journal.events(execution_id)]
@@ -145,7 +147,9 @@ async def world(directory: Path, script: Script | None = None, clock: Clock | No
     supervisor = RunSupervisor(SupervisorServices(writer, recorder, driver, opener, environments))
     engine = ExecutionEngine(EngineServices(writer, opener, forker, supervisor, rollback, locks, the_clock))
     try:
-        yield World(home, project, engine, Aside(journal), Aside(store), locks, logs, the_clock, commands)
+        yield World(
+            home, project, engine, Aside(journal), Aside(store), locks, logs, the_clock, commands, writer, store
+        )
     finally:
         await engine.close()
         await provider.close()

@@ -139,8 +139,9 @@ class Store:
     def volume_usage(self, volume): return Usage(0, 0), DiskLimit(1 << 30, 1 << 20)
 
 async def main():
+    lease = "doomed" + sys.argv[1][5:]
     provider = DockerSandboxProvider(
-        DockerApi(), Store(), store_id=sys.argv[1], lease="doomed" + sys.argv[1][5:], slots=Path(sys.argv[2]), is_live=bool)
+        DockerApi(), Store(), store_id=sys.argv[1], lease=lease, slots=Path(sys.argv[2]), is_live=bool)
     sandbox = await provider.claim(SandboxSpec(sys.argv[4]), LayerKey("a"))
     await sandbox.run(ExecRequest("echo on; while :; do date +%N >>tick; done"),
                       lambda *_: print(sandbox.container_id, flush=True))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.execution.attempt import AttemptOutcome
-from engine.execution.driver import masked_outcome
 from engine.execution.masking import Masker
+from engine.execution.output import masked_outcome
 from sandbox.spec import CapturedOutput
 
 
