@@ -1,0 +1,95 @@
+"""The controller: an application that serves until it is told to stop. One for each state directory.
+
+Order at the start: the store's place is taken, so that a second controller is refused before it touches anything;
+the application is opened, which puts in order what dead processes left; a copy of the journal is kept; then the
+server listens, and only then the record says where.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.config import state_directory
+from engine.rpc.address import Address, ControllerPlace, ControllerRecord, UnixAddress
+from engine.rpc.backend import Backend, Identity, ServerOptions
+from engine.rpc.server import Security, serving
+from engine.validation.service import AVAILABLE_CHECKS
+from engine.version import VERSION
+
+if TYPE_CHECKING:
+    from engine.app import Application
+
+
+@asynccontextmanager
+async def place_taken(home: Path | None) -> AsyncIterator[ControllerPlace]:
+    """The right to be the controller of the state directory, for the block.
+
+    Raises EnvironmentUnfitError: it has one.
+    """
+    directory = home or state_directory(os.environ)
+    stack = ExitStack()
+
+    def take() -> ControllerPlace:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = ControllerPlace(directory)
+        stack.enter_context(place.taken())
+        return place
+
+    try:
+        yield await asyncio.to_thread(take)
+    finally:
+        await asyncio.to_thread(stack.close)
+
+
+async def control(
+    application: Application,
+    place: ControllerPlace,
+    addresses: Sequence[Address],
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[Sequence[Address]], None],
+    security: Security | None = None,
+    options: ServerOptions | None = None,
+) -> None:
+    """Serve until `stop` is set; then bring every execution to rest and end. `ready` is called when it listens.
+
+    Raises EnvironmentUnfitError: cannot listen.
+    """
+    identity = Identity(
+        version=VERSION,
+        instance_id=uuid.uuid4().hex,
+        store_id=application.store_id,
+        process_id=os.getpid(),
+        start_time=application.clock.now(),
+        checks=sorted(AVAILABLE_CHECKS),
+    )
+    backend = Backend(
+        engine=application.driven,
+        results=application.own_results,
+        journal=application.journal,
+        writer=application.writer,
+        blocking=application.blocking,
+        clock=application.clock,
+        identity=identity,
+        load=application.driven.load,
+    )
+
+    async def settle() -> None:
+        await application.driven.close()
+
+    async with serving(backend, list(addresses), settle=settle, security=security, options=options) as taken:
+        record = ControllerRecord(os.getpid(), _told(taken), identity.instance_id, VERSION)
+        await application.blocking(place.write, record)
+        ready(taken)
+        await stop.wait()
+
+
+def _told(addresses: Sequence[Address]) -> str:
+    """Where commands of this machine connect to: the socket, if there is one."""
+    return str(next((each for each in addresses if isinstance(each, UnixAddress)), addresses[0]))
