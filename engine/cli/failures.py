@@ -46,6 +46,8 @@ def hint_of(error: BaseException) -> str:
         return "see what is missing with `sandstone doctor`"
     if isinstance(error, sandbox_errors.ImageNotFoundError):
         return "build the default image with `sandstone image build`, or pull the image yourself: steps never do"
+    if isinstance(error, sandbox_errors.TreeRefusedError) and "is mounted below" in error.reason:
+        return "name a directory without it with -w, or unmount it; a state directory in the project: --home elsewhere"
     if isinstance(error, sandbox_errors.HostDiskFullError):
         return "make room with `sandstone gc`, or ask for less with `sandbox: {disk: ...}`"
     if isinstance(error, sandbox_errors.StoreBusyError):

@@ -30,7 +30,7 @@ class Masker:
 
     def mask(self, data: bytes) -> bytes:
         """`data` with every secret replaced."""
-        return self._any.sub(MASK.encode(), data) if self._any is not None else data
+        return self._any.sub(MASK.encode(), data) if self._any is not None and self._occurs(data) else data
 
     def mask_text(self, text: str) -> str:
         """The same for text."""
@@ -62,13 +62,17 @@ class Masker:
         while True:
             end = begin + self._open_at(data[begin:])
             split = None
-            for found in self._any.finditer(data, begin) if self._any is not None else ():
+            for found in self._any.finditer(data, begin) if self._any is not None and self._occurs(data) else ():
                 if found.start() >= end or found.end() > end:
                     split = found if found.start() < end else None
                     break
             if split is None:
                 return end
             begin = split.end()
+
+    def _occurs(self, data: bytes) -> bool:
+        """Asked first, because it is many times faster than the expression on data without secrets."""
+        return any(value in data for value in self._values)
 
     def _open_at(self, data: bytes) -> int:
         """Where the longest end of `data` begins that could be the start of a secret; its length when none could."""

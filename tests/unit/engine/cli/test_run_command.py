@@ -334,3 +334,12 @@ def test_changes_that_cannot_be_found_out_do_not_hide_the_outcome(
     assert (result["state"], result["changes"]) == ("completed", None)
     assert result["changes_error"]["error_type"] == "TreeRefusedError"
     assert "something is mounted there" in shown.err
+
+
+def test_a_project_with_the_state_directory_in_it_is_told_what_helps(
+    make_application: Make, sandstone: Sandstone, plan_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = TreeRefusedError("/project/.state/mnt", "is mounted below the project")
+    application = make_application(Script(start_error=error))
+    assert sandstone(application, "run", plan_file) == 3
+    assert "a state directory in the project: --home elsewhere" in capsys.readouterr().err
