@@ -12,10 +12,10 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from engine.checkpoints.results import Results
 from engine.clock import Clock, SystemClock
@@ -38,11 +38,13 @@ from engine.execution.rollback import RollbackService
 from engine.execution.step import StepExecutor
 from engine.execution.supervision import RunSupervisor, SupervisorServices
 from engine.execution.unowned import remove_unowned
+from engine.execution.verbs import Verbs
 from engine.execution.volumes import ExecutionVolumes
 from engine.execution.writer import JournalWriter
 from engine.journal.database import Database
 from engine.journal.journal import Journal
 from engine.plan.model import Environment
+from engine.rpc.address import ControllerPlace, UnixAddress, parse_address
 from engine.validation.service import ValidationService
 from sandbox.docker.api import DockerApi
 from sandbox.docker.image import RUNNER, ImageBuilder
@@ -57,6 +59,9 @@ from sandbox.workspace.mounting import Mounter
 from sandbox.workspace.mounts import KernelMounter
 from sandbox.workspace.overlay import OverlayLayerStore
 from sandbox.workspace.register import Register
+
+if TYPE_CHECKING:
+    from engine.rpc.remote import RemoteResults
 
 _WORKERS: Final = 8
 ALL: Final = 1_000_000
@@ -97,8 +102,9 @@ class Application:
 
     home: Path
     journal: Journal
-    engine: ExecutionEngine
-    results: Results
+    writer: JournalWriter
+    engine: Verbs
+    results: Results | RemoteResults
     image: ImageBuilder
     store: OverlayLayerStore
     provider: DockerSandboxProvider
@@ -129,10 +135,13 @@ class Application:
 
 
 @asynccontextmanager
-async def open_application(home: Path | None = None, *, engine: bool) -> AsyncIterator[Application]:
+async def open_application(
+    home: Path | None = None, *, engine: bool, attach: bool = False
+) -> AsyncIterator[Application]:
     """The application over the state directory `home`, open for the block.
 
-    engine: a container engine is needed; without one the caller only reads and applies.
+    engine: a container engine is needed; without one the caller only reads and applies. attach: where a controller
+    of this state directory is running, it does what changes executions; what is read is read here.
 
     Raises:
       EngineUnreachableError: `engine`, and none answers.
@@ -143,8 +152,31 @@ async def open_application(home: Path | None = None, *, engine: bool) -> AsyncIt
         threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="sandstone")
         stack.callback(threads.shutdown)
         ground = await _lay_ground(config, stack, threads)
-        await _put_in_order(ground, engine)
-        yield await _put_together(config, ground, stack, engine)
+        address = await ground.blocking(_live_controller, ground.home) if attach else None
+        here = engine and address is None
+        await _put_in_order(ground, here)
+        application = await _put_together(config, ground, stack, here)
+        yield application if address is None else await _attached(application, address, stack)
+
+
+def _live_controller(home: Path) -> UnixAddress | None:
+    """Blocking. Where the state directory's controller listens, if there is one that this user can talk to."""
+    record = ControllerPlace(home).find()
+    address = parse_address(record.address) if record is not None else None
+    return address if isinstance(address, UnixAddress) else None
+
+
+async def _attached(application: Application, address: UnixAddress, stack: AsyncExitStack) -> Application:
+    """The application with the controller's verbs in place of its own."""
+    from engine.rpc.client import connect
+    from engine.rpc.remote import RemoteEngine, RemoteResults
+
+    client = await stack.enter_async_context(connect(address))
+    remote = RemoteEngine(client, application.journal, application.blocking)
+    stack.push_async_callback(remote.close)
+    results = application.results
+    assert isinstance(results, Results)
+    return replace(application, engine=remote, results=RemoteResults(results, client))
 
 
 async def examine_machine(home: Path | None = None) -> list[Probe]:
@@ -257,6 +289,7 @@ async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitS
     return Application(
         home=ground.home,
         journal=ground.journal,
+        writer=writer,
         engine=execution_engine,
         results=Results(ground.home, ground.journal, ground.store, ground.locks, ground.logs, writer, ground.blocking),
         image=images,

@@ -12,15 +12,17 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.checkpoints.results import Results
 from engine.config import state_directory
+from engine.execution.engine import CloseMode, ExecutionEngine
+from engine.plan.rules import AVAILABLE_CHECKS
 from engine.rpc.address import Address, ControllerPlace, ControllerRecord, UnixAddress
 from engine.rpc.backend import Backend, Identity, ServerOptions
 from engine.rpc.server import Security, serving
-from engine.validation.service import AVAILABLE_CHECKS
-from engine.version import VERSION
 
 if TYPE_CHECKING:
     from engine.app import Application
@@ -61,30 +63,33 @@ async def control(
 
     Raises EnvironmentUnfitError: cannot listen.
     """
+    engine, results = application.engine, application.results
+    # Only a command of a store with a live controller gets others, and this store's place is ours.
+    assert isinstance(engine, ExecutionEngine)
+    assert isinstance(results, Results)
     identity = Identity(
-        version=VERSION,
+        version=version("sandstone"),
         instance_id=uuid.uuid4().hex,
         store_id=application.store_id,
         process_id=os.getpid(),
         start_time=application.clock.now(),
-        checks=sorted(AVAILABLE_CHECKS),
+        checks=AVAILABLE_CHECKS,
     )
     backend = Backend(
-        engine=application.driven,
-        results=application.own_results,
+        engine=engine,
+        results=results,
         journal=application.journal,
         writer=application.writer,
         blocking=application.blocking,
         clock=application.clock,
         identity=identity,
-        load=application.driven.load,
     )
 
     async def settle() -> None:
-        await application.driven.close()
+        await engine.close("the controller was stopped", CloseMode.PAUSE)
 
     async with serving(backend, list(addresses), settle=settle, security=security, options=options) as taken:
-        record = ControllerRecord(os.getpid(), _told(taken), identity.instance_id, VERSION)
+        record = ControllerRecord(os.getpid(), _told(taken), identity.instance_id, identity.version)
         await application.blocking(place.write, record)
         ready(taken)
         await stop.wait()

@@ -40,8 +40,12 @@ class Needs(StrEnum):
     NOTHING = "nothing"
     JOURNAL = "journal"
     """The state directory; no container engine."""
+    CONTROL = "control"
+    """The same, but what it does to an execution is done by the controller, where one is running."""
     ENGINE = "engine"
-    """The state directory and the container engine."""
+    """A controller, or else the state directory and the container engine."""
+    OWN_ENGINE = "own engine"
+    """The state directory and the container engine, in this process."""
 
 
 class Commands:
@@ -162,6 +166,28 @@ def _add_running(commands: Commands) -> None:
     fork.add_argument("--plan", metavar="FILE", help="run this plan from there (default: what is left of ID's plan)")
     fork.add_argument("--name", metavar="NAME", help="name of the new execution (default: the plan's)")
     _add_running_options(fork)
+    serve = commands.add(
+        "serve",
+        "serve:serve",
+        Needs.OWN_ENGINE,
+        "be the controller that other programs and the other commands talk to",
+        "sandstone serve\nsandstone serve --listen unix:/tmp/me/sandstone.sock",
+    )
+    serve.add_argument(
+        "--listen",
+        action="append",
+        default=[],
+        metavar="ADDR",
+        help="unix:PATH or HOST:PORT (default: a socket of yours)",
+    )
+    for option, text in (
+        ("--tls-cert", "certificate of a port (PEM)"),
+        ("--tls-key", "its key (PEM, mode 0600)"),
+        ("--token-file", "what clients of a port must send (mode 0600)"),
+        ("--tls-client-ca", "who signs clients' certificates: they must show one"),
+    ):
+        serve.add_argument(option, type=Path, metavar="FILE", help=text)
+    _add_json(serve, "say where it listens as one object")
     check = commands.add(
         "check",
         "plan:check",
@@ -240,7 +266,7 @@ def _add_result(commands: Commands) -> None:
     checkpoint = commands.add(
         "checkpoint",
         "checkpoints:checkpoint",
-        Needs.JOURNAL,
+        Needs.CONTROL,
         "name the head, to come back to it later",
         "sandstone checkpoint last before-refactoring",
     )
@@ -251,7 +277,7 @@ def _add_result(commands: Commands) -> None:
     rollback = commands.add(
         "rollback",
         "checkpoints:rollback",
-        Needs.JOURNAL,
+        Needs.CONTROL,
         "move the head back (your files are not touched)",
         "sandstone rollback last --to c2",
     )
@@ -261,7 +287,7 @@ def _add_result(commands: Commands) -> None:
     apply = commands.add(
         "apply",
         "apply:apply",
-        Needs.JOURNAL,
+        Needs.CONTROL,
         "copy an execution's changes into the project, all or nothing",
         "sandstone apply last --dry-run\nsandstone apply last --allow '.github/**'\nsandstone apply last --undo",
     )

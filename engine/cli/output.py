@@ -104,6 +104,10 @@ class Output:
             _detach(sys.stdout)
             raise ReaderGone from error
 
+    def flush(self) -> None:
+        """Have what was printed with its readers."""
+        flush()
+
     # -- standard error --------------------------------------------------------------------------
 
     def note(self, text: str) -> None:

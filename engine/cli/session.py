@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 class Opener(Protocol):
     """How the application is opened: `engine.app.open_application`, or a fake."""
 
-    def __call__(self, home: Path | None = None, *, engine: bool) -> AbstractAsyncContextManager[Application]: ...
+    def __call__(
+        self, home: Path | None = None, *, engine: bool, attach: bool = False
+    ) -> AbstractAsyncContextManager[Application]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Session:
     def open(self) -> AbstractAsyncContextManager[Application]:
         """The application with what the command needs, open for the block."""
         home: Path | None = self.arguments.home
-        return self.opener(home, engine=self.arguments.needs is Needs.ENGINE)
+        needs = self.arguments.needs
+        alone = needs in (Needs.JOURNAL, Needs.OWN_ENGINE)
+        return self.opener(home, engine=needs in (Needs.ENGINE, Needs.OWN_ENGINE), attach=not alone)
 
 
 Command = Callable[[Session], Awaitable[Exit]]

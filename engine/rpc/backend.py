@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -44,16 +44,6 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """How many executions are driven and wait now, and how many may at most."""
-
-    running: int
-    queued: int
-    most_running: int
-    most_queued: int
-
-
-@dataclass(frozen=True, slots=True)
 class Backend:
     """The engine and what goes with it."""
 
@@ -64,7 +54,6 @@ class Backend:
     blocking: Blocking
     clock: Clock
     identity: Identity
-    load: Callable[[], Load]
 
     async def find(self, text: str) -> ExecutionRecord:
         """By id, unique start of an id, name or `last`. Raises NotFoundError."""

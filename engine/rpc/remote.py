@@ -5,7 +5,7 @@ back to a bus of this process, and records are read from the journal, which both
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.checkpoints.apply import ApplyReport
@@ -126,5 +126,3 @@ class RemoteResults:
 
     async def undo(self, execution_id: str, *, dry_run: bool = False, force: bool = False) -> ApplyReport:
         return await self._client.undo(execution_id, dry_run=dry_run, force=force)
-
-

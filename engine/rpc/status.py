@@ -27,7 +27,7 @@ DOMAIN: Final = "sandstone"
 MAX_DETAIL_BYTES: Final = 4096
 MAX_VIOLATIONS: Final = 20
 MAX_TEXT: Final = 500
-"""Characters of one text in a detail or a message."""
+"""Bytes of one text in a detail; a message may have a few times that."""
 RETRY_DELAY: Final = timedelta(seconds=1)
 
 Code = grpc.StatusCode
@@ -150,7 +150,7 @@ def status_of(error: Exception) -> status_pb2.Status:
         details.append(special(error))
     if getattr(error, "retryable", False):
         details.append(error_details_pb2.RetryInfo(retry_delay=_delay(error)))
-    return _status(CODE_OF[kind], _cut(str(error), 4 * MAX_TEXT), details)
+    return _status(CODE_OF[kind], _cut(str(error), 3 * MAX_TEXT), details)
 
 
 def _status(code: grpc.StatusCode, message: str, details: Sequence[Message]) -> status_pb2.Status:
@@ -190,8 +190,9 @@ def _fields(error: Exception) -> dict[str, str]:
 
 
 def _cut(text: str, limit: int = MAX_TEXT) -> str:
-    clean = text.encode("utf-8", "replace").decode()
-    return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
+    """`text` as at most `limit` bytes of UTF-8."""
+    clean = text.encode("utf-8", "replace")
+    return clean.decode() if len(clean) <= limit else f"{clean[: limit - 3].decode('utf-8', 'ignore')}…"
 
 
 def _delay(error: Exception) -> duration_pb2.Duration:

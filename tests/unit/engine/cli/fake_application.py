@@ -324,7 +324,9 @@ class FakeApplication:
         self.results = FakeResults(self.journal, self.script, logs)
 
     @asynccontextmanager
-    async def open(self, home: Path | None = None, *, engine: bool) -> AsyncIterator[FakeApplication]:
+    async def open(
+        self, home: Path | None = None, *, engine: bool, attach: bool = False
+    ) -> AsyncIterator[FakeApplication]:
         self.opened.append((home, engine))
         yield self
 
