@@ -24,6 +24,7 @@ from sandbox.spec import WORKSPACE
 CA_FILE: Final = "/run/sandstone-ca.pem"
 _APT_FILE: Final = "/run/sandstone-apt.conf"
 _CHUNK: Final = 32 * 1024
+_ALL_BELOW_WORKSPACE: Final = b" ".join(f"{WORKSPACE}/{names}".encode() for names in ("*", ".[!.]*", "..?*"))
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 _PLAIN: Final = frozenset(range(32, 127)) - frozenset(b"\\'%-") | {10}
@@ -61,7 +62,7 @@ def setup_script(
         parts.append(mark + b"; " + mark + b" >&2\n")
         # A shell of its own: `cd`, `exit` and variables of one command are not those of the next.
         parts.append(b"/bin/sh -c %s </dev/null\ncode=$?\n[ $code -eq 0 ] || exit $code\n" % quote(text))
-    parts.append(b"cd / && rm -rf %s/* %s/.[!.]* /tmp/* /tmp/.[!.]* /root/.cache\n" % ((WORKSPACE.encode(),) * 2))
+    parts.append(b"cd / && rm -rf %s /tmp/* /tmp/.[!.]* /tmp/..?* /root/.cache\n" % _ALL_BELOW_WORKSPACE)
     parts.append(b"exit 0\n}\n")
     return b"".join(parts)
 
