@@ -114,12 +114,14 @@ class SetupFailedError(SandboxError):
     """Command number `index` (from 0) of an environment's set-up failed.
 
     exit_code: the command's own; None when it was stopped. reason: why it was stopped or killed, else empty.
-    output_tail: the end of its output, not escaped for a terminal.
+    output_tail: the end of its output, not escaped for a terminal; its last line is part of the message.
     """
 
     def __init__(self, index: int, command: str, exit_code: int | None, output_tail: str, reason: str = "") -> None:
         how = reason or f"ended with exit code {exit_code}"
-        super().__init__(f"environment.setup[{index}] ({command!r}) {how}")
+        lines = [line.strip() for line in output_tail.splitlines() if line.strip()]
+        last = f": {lines[-1]}" if lines else ""
+        super().__init__(f"environment.setup[{index}] ({command!r}) {how}{last}")
         self.index = index
         self.command = command
         self.exit_code = exit_code

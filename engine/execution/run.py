@@ -22,7 +22,7 @@ class Run:
     """`steps` and `head` mirror the journal; only the driver changes them, after the journal has them.
 
     lock: descriptor of the execution's lock. recorded: paths that have a baseline. parked: no step is running,
-    because a pause is in force.
+    because a pause is in force. clock_started: None until the first step may run.
     """
 
     record: ExecutionRecord
@@ -38,16 +38,17 @@ class Run:
     attempt: int = 0
     parked: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    clock_started: float = 0.0
+    clock_started: float | None = None
 
     @property
     def id(self) -> str:
         return self.record.id
 
     def elapsed_ms(self, clock: Clock) -> float:
-        """Time in state running, over all resumes."""
-        running = 0.0 if self.parked else (clock.monotonic() - self.clock_started) * 1e3
-        return self.record.run_ms + running
+        """Time that steps had to run in, over all resumes; the set-up of the environment is not counted."""
+        if self.parked or self.clock_started is None:
+            return self.record.run_ms
+        return self.record.run_ms + (clock.monotonic() - self.clock_started) * 1e3
 
     def progress(self, clock: Clock) -> Progress:
         """How far it is now."""

@@ -155,6 +155,7 @@ async def test_a_command_that_fails_is_named_with_its_output_and_nothing_is_kept
     failure = caught.value
     assert (failure.index, failure.exit_code) == (1, 7)
     assert set(failure.output_tail.splitlines()) == {world.store_id, "why"}
+    assert str(failure).endswith(("exit code 7: why", f"exit code 7: {world.store_id}"))
     assert world.images() == []
 
 

@@ -40,7 +40,9 @@ IMAGE = "sha256:" + "0" * 64
 
 
 class FakeEnvironments:
-    """One image for everything."""
+    """One image for everything; `failure` is what a set-up comes to, if anything."""
+
+    failure: Exception | None = None
 
     async def resolve(self, environment: Environment) -> str:
         return IMAGE
@@ -48,6 +50,8 @@ class FakeEnvironments:
     async def prepare(
         self, environment: Environment, image_id: str, workspace: Path, hidden: Callable[[bytes], bool]
     ) -> str:
+        if self.failure is not None:
+            raise self.failure
         return "sha256:" + "1" * 64
 
 
@@ -77,6 +81,7 @@ class World:
     locks: ExecutionLocks
     logs: LogStore
     clock: Clock
+    environments: FakeEnvironments
     commands: dict[str | tuple[str, ...], Scripted] = field(default_factory=dict)
     writer: JournalWriter | None = None
     plain_store: CopyingLayerStore | None = None
@@ -148,7 +153,18 @@ async def world(directory: Path, script: Script | None = None, clock: Clock | No
     engine = ExecutionEngine(EngineServices(writer, opener, forker, supervisor, rollback, locks, the_clock))
     try:
         yield World(
-            home, project, engine, Aside(journal), Aside(store), locks, logs, the_clock, commands, writer, store
+            home,
+            project,
+            engine,
+            Aside(journal),
+            Aside(store),
+            locks,
+            logs,
+            the_clock,
+            environments,
+            commands,
+            writer,
+            store,
         )
     finally:
         await engine.close()

@@ -17,6 +17,7 @@ from engine.execution.admission import CheckpointNameError, SecretTooShortError
 from engine.execution.control import PauseMode
 from engine.execution.recovery import REASON, recover_executions
 from engine.journal.states import ExecutionState, StepState
+from sandbox.errors import SetupFailedError
 from sandbox.spec import ExecRequest, Verdict
 from tests.fakes.engine_world import Scripted, World, plan_of, world
 
@@ -67,6 +68,16 @@ async def test_a_failure_rolls_back_to_the_start_and_keeps_the_branch(tmp_path: 
         assert branch.layer is not None
         kinds = here.kinds(record.id)
         assert kinds.index("step-failed") < kinds.index("rollback-started") < kinds.index("rollback-completed")
+
+
+async def test_a_set_up_that_fails_says_why_and_no_step_has_taken_any_time(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.environments.failure = SetupFailedError(0, "make deps", 2, "fetching\nno such package\n")
+        record = await here.engine.execute_plan(plan_of([CREATE], environment={"setup": ["make deps"]}), here.project)
+        assert record.state is ExecutionState.FAILED
+        assert record.reason.endswith("environment.setup[0] ('make deps') ended with exit code 2: no such package")
+        assert record.run_ms == 0
+        assert states(here, record.id) == ["pending"]
 
 
 async def test_stop_leaves_head_at_the_last_good_checkpoint(tmp_path: Path) -> None:
