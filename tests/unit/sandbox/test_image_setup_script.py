@@ -64,9 +64,8 @@ def test_the_first_command_that_fails_ends_it_with_its_exit_code(shell: list[str
 def test_the_workspace_and_what_was_put_in_tmp_are_gone_at_the_end(shell: list[str], tmp_path: Path) -> None:
     files = [MentionedFile(b"a/b", b"x", False), MentionedFile(b".hidden", b"x", False)]
     files.append(MentionedFile(b"..odd", b"x", False))
-    ended = run(
-        shell, setup_script(["echo x > $TOP/tmp/.left; echo x > $TOP/tmp/..left"], files, NO_NETWORK, NONCE), tmp_path
-    )
+    commands = ["echo x > $TOP/tmp/.left", "echo x > $TOP/tmp/..left"]
+    ended = run(shell, setup_script(commands, files, NO_NETWORK, NONCE), tmp_path)
     assert ended.returncode == 0
     assert list((tmp_path / "workspace").iterdir()) == []
     assert list((tmp_path / "tmp").iterdir()) == []
