@@ -13,7 +13,6 @@ from typing import Any, Final
 from engine.cli.board import failure_reason
 from engine.cli.escape import lines as escaped_lines
 from engine.cli.escape import one_line
-from engine.cli.summary import origin_text
 from engine.cli.timing import plural, span_text
 from engine.events.types import Event, EventKind
 from engine.journal.records import StepRecord
@@ -56,7 +55,9 @@ class PlainLines:
         data = event.data
         match event.kind:
             case EventKind.EXECUTION_FORKED:
-                return [f"forked from {origin_text(str(data.get('forked_from')))}"]
+                done = ", ".join(one_line(str(step)) for step in data.get("done", ()))
+                start = f"forked from {one_line(str(data.get('origin_name')))} at {data.get('checkpoint')}"
+                return [start + (f", with {done} done" if done else "")]
             case EventKind.EXECUTION_STARTED:
                 name, workspace = one_line(str(data.get("name", ""))), one_line(str(data.get("workspace", "")))
                 return [f"{name}: {plural(self._total, 'step')} over {workspace} ({self._short_id})"]

@@ -94,6 +94,7 @@ def no_outcome_json(error: BaseException, name: str | None, execution_id: str | 
         "changes": dict(NO_CHANGES),
         "duration_ms": 0,
         "steps": [],
+        "forked_from": None,
         **error_json(error),
     }
 

@@ -115,9 +115,8 @@ class Forker:
         followed = plan or parse_plan(source.record.plan_json, "the journal")
         given = checked_secrets(followed, given)
         root = await self._blocking(workspace_root, Path(source.record.workspace))
-        image_id = (
-            source.record.image_id if plan is None else await self._services.environments.resolve(plan.environment)
-        )
+        # The origin's own image, also when the name that its plan gives means another one by now.
+        image_id = source.record.image_id if plan is None else await self._resolved(plan)
         record = self._record(source, followed, name, image_id)
         lock = await self._blocking(self._services.locks.acquire, record.id)
         try:
@@ -250,8 +249,10 @@ def _accept(
         record.id,
         EventKind.EXECUTION_FORKED,
         None,
-        name=record.name,
-        forked_from=record.forked_from,
+        origin=source.record.id,
+        origin_name=source.record.name,
+        checkpoint=source.point.id,
+        done=[step.id for step in steps if step.state is StepState.SUCCEEDED],
     )
     if request is not None:
         tx.remember(request, record.id)

@@ -128,7 +128,6 @@ ROWS: Final[Mapping[EventKind, Row]] = MappingProxyType(
         EventKind.EXECUTION_STARTED: _row(
             "EXECUTION_STARTED", "execution", _EXECUTION, "name plan_digest steps image workspace"
         ),
-        EventKind.EXECUTION_FORKED: _row("EXECUTION_FORKED", "execution", _EXECUTION, "name forked_from"),
         EventKind.EXECUTION_PROGRESS: _row("EXECUTION_PROGRESS", "progress", _PROGRESS, "done total elapsed_ms"),
         EventKind.EXECUTION_COMPLETED: _row("EXECUTION_COMPLETED", "execution", _EXECUTION, _ENDED, "duration_ms"),
         EventKind.EXECUTION_FAILED: _row("EXECUTION_FAILED", "execution", _EXECUTION, _ENDED, "duration_ms"),

@@ -34,13 +34,16 @@ class SharedMount:
         lock = os.open(self._mnt.with_name("mnt.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_SH)
+            if os.geteuid() != 0:
+                # It stays what it is: shared with the mount that it is on. No need to be alone for finding that out.
+                self._mounter.share(self._mnt)
+                self._lock = lock
+                return
             while not self._is_mounted():
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self._mounter.share(self._mnt)
                 # Not atomic: somebody may let go of it before we have it.
                 fcntl.flock(lock, fcntl.LOCK_SH)
-                if os.geteuid() != 0:
-                    break  # shared with the mount that it is on
         except BaseException:
             os.close(lock)
             raise

@@ -845,6 +845,79 @@ class LayerStoreSuite:
         again.remove_volume(VOLUME)
         assert again.volumes() == []
 
+    def test_an_empty_layer_is_enough_to_stand_on_another_volume(
+        self, rig: Rig, stores: Callable[[], LayerStore]
+    ) -> None:
+        one = rig.step(None, lambda root: (root / "x").write_bytes(b"x"))
+        fork = VolumeId("fork")
+        rig.store.create_volume(fork, rig.base, LIMIT)
+        start = rig.name()
+        rig.store.commit(rig.active(one, fork), start)
+        assert rig.store.stat(start).empty
+        rig.store.close()
+        again = stores()
+        again.open_volume(fork)
+        reopened = Rig(again, rig.base, rig.new_slot)
+        reopened._number = 100
+        assert reopened.seen(start, fork)[b"x"][2] == b"x"
+        two = reopened.step(start, lambda root: (root / "y").write_bytes(b"y"), fork)
+        assert [entry.path for entry in again.merged_manifest(two)] == [b"x", b"y"]
+        assert [entry.path for entry in again.merged_manifest(two, start)] == [b"y"]
+        with pytest.raises(LayerInUseError):
+            again.remove(one)
+        again.close()
+        third = stores()
+        with pytest.raises(LayerInUseError):
+            third.remove_volume(VOLUME)
+        third.remove_volume(fork)
+        third.remove_volume(VOLUME)
+
+    def test_what_one_process_stands_on_another_cannot_remove(self, rig: Rig, stores: Callable[[], LayerStore]) -> None:
+        one = rig.step(None, lambda root: (root / "x").write_bytes(b"x"))
+        other = stores()
+        fork = VolumeId("fork")
+        other.create_volume(fork, rig.base, LIMIT)
+        with other.using(VOLUME):
+            other.prepare(LayerKey("start"), one, fork)
+        with pytest.raises(LayerInUseError):
+            rig.store.remove(one)
+        other.commit(LayerKey("start"), LayerName("start-1"))
+        with pytest.raises(LayerInUseError):
+            rig.store.remove(one)
+        other.remove(LayerName("start-1"))
+        rig.store.remove(one)
+        with pytest.raises(LayerNotFoundError), other.using(VOLUME):
+            other.prepare(LayerKey("late"), one, fork)
+
+    def test_a_volume_in_use_stays_open_whoever_closes_it(self, rig: Rig) -> None:
+        one = rig.step(None, lambda root: (root / "x").write_bytes(b"x"))
+        with rig.store.using(VOLUME), rig.store.using(VOLUME):
+            rig.store.close_volume(VOLUME)
+            assert rig.seen(one)[b"x"][2] == b"x"
+        with pytest.raises(LayerNotFoundError):
+            rig.active(one)
+        with rig.store.using(VOLUME):
+            rig.active(one)
+        with pytest.raises(LayerNotFoundError):
+            rig.active(one)
+
+    def test_using_a_volume_does_not_close_it_for_who_opened_it(self, rig: Rig) -> None:
+        key = rig.active()
+        place = rig.store.mount(key, rig.new_slot())
+        with rig.store.using(VOLUME):
+            (place / "x").write_bytes(b"x")
+        (place / "y").write_bytes(b"y")
+        rig.store.unmount(key)
+        one = rig.name()
+        rig.store.commit(key, one)
+        assert {b"x", b"y"} <= rig.seen(one).keys()
+        with pytest.raises(LayerNotFoundError), rig.store.using(VolumeId("none")):
+            pass
+
+    def test_a_store_may_be_closed_while_a_volume_is_in_use(self, rig: Rig) -> None:
+        with rig.store.using(VOLUME):
+            rig.store.close()
+
     def test_an_open_volume_is_not_removed(self, rig: Rig, stores: Callable[[], LayerStore]) -> None:
         with pytest.raises(LayerInUseError):
             rig.store.remove_volume(VOLUME)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from sandbox.workspace.changes import BaseTree, Change, ChangeKind
 from sandbox.workspace.manifest import Entry, EntryKind
 
 ID = "0123456789abcdef0123456789abcdef"
+FORK_ID = "fedcba9876543210fedcba9876543210"
 
 
 @dataclass
@@ -105,6 +106,39 @@ class FakeEngine:
         self.write(accept)
         self._launch(ID, EventKind.EXECUTION_STARTED, name=record.name, workspace=record.workspace)
         return ID
+
+    async def fork(self, execution_id, checkpoint, *, plan=None, name=None, secrets=None, keep=False) -> str:
+        """The second execution has the id FORK_ID; the first step of the origin's plan is done in it."""
+        origin = self._journal.execution(execution_id)
+        point = self._journal.checkpoint(execution_id, checkpoint)
+        self.given_secrets = dict(secrets or {})
+        record = replace(
+            origin,
+            id=FORK_ID,
+            name=name or origin.name,
+            state=ExecutionState.IDLE,
+            head="c0",
+            last_sequence=0,
+            forked_from=f"{origin.id}:{point.id}",
+        )
+        if plan is not None:
+            record = replace(record, plan_json=plan.to_json())
+            steps = [StepRecord(FORK_ID, index, step.id, step.type) for index, step in enumerate(plan.steps)]
+        else:
+            first, *rest = self._journal.steps(execution_id)
+            steps = [replace(first, execution_id=FORK_ID, checkpoint="c0")]
+            steps += [StepRecord(FORK_ID, step.index, step.id, step.type) for step in rest]
+
+        def accept(tx: Transaction) -> None:
+            tx.add_execution(record, steps)
+            tx.add_checkpoint(FORK_ID, "start", CheckpointKind.AUTOMATIC, None, None)
+            done = [step.id for step in steps if step.state is StepState.SUCCEEDED]
+            told = {"origin": origin.id, "origin_name": origin.name, "checkpoint": point.id, "done": done}
+            tx.emit(FORK_ID, EventKind.EXECUTION_FORKED, None, **told)
+
+        self.write(accept)
+        self._launch(FORK_ID, EventKind.EXECUTION_STARTED, name=record.name, workspace=record.workspace)
+        return FORK_ID
 
     async def resume(self, execution_id: str, secrets=None) -> None:
         record = self._journal.execution(execution_id)

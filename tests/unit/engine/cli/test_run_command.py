@@ -80,6 +80,7 @@ def test_json_is_one_object_on_standard_output(
         "changes": {"added": 2, "modified": 2, "deleted": 1},
         "duration_ms": 1234,
         "workspace": ".",
+        "forked_from": None,
         "applied": False,
     }
     assert steps[1] == {

@@ -102,7 +102,8 @@ async def test_a_fork_runs_what_is_above_its_checkpoint_and_keeps_the_outcomes_b
         assert here.content(fork, "three.txt") == b"3\n"
         assert here.kinds(fork)[:2] == ["execution-forked", "execution-started"]
         event = here.journal.events(fork)[0]
-        assert (event.sequence, event.data["forked_from"]) == (1, f"{origin.id}:c2")
+        told = {"origin": origin.id, "origin_name": "test", "checkpoint": "c2", "done": ["one", "two"]}
+        assert (event.sequence, event.data) == (1, told)
         assert here.journal.execution(origin.id) == origin
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.errors import LayerExistsError, LayerNotFoundError
+from sandbox.errors import LayerExistsError, LayerInUseError, LayerNotFoundError
 from sandbox.workspace.layer import DiskLimit, Layer, LayerKind, LayerName, Usage, VolumeId
 from sandbox.workspace.manifest import Entry, EntryKind, Manifest
 from sandbox.workspace.register import Placed, Register, Volume
@@ -122,3 +122,28 @@ def test_without_durability_only_removals_are_synced(tmp_path: Path, monkeypatch
         ("INSERT", normal),
         *[("DELETE", full)] * 2,
     ]
+
+
+def test_nothing_is_put_on_a_layer_that_is_gone(register: Register) -> None:
+    with pytest.raises(LayerNotFoundError):
+        register.add(placed("above", parent="gone"))
+    assert register.all() == []
+
+
+def test_no_process_removes_what_another_stands_on(register: Register, tmp_path: Path) -> None:
+    other = Register(tmp_path / "rows.db")
+    fork = VolumeId("fork")
+    register.add_volume(Volume(fork, Path("/project"), DiskLimit(1, 2), None))
+    register.add(placed("below"))
+    register.seal(register.get("below"), LayerName("base"), "", False, Usage(0, 0))
+    other.add(placed("start", parent="base", volume=fork))
+    with pytest.raises(LayerInUseError):
+        register.remove("base")
+    with pytest.raises(LayerInUseError) as caught:
+        register.remove_volume(RUN)
+    assert caught.value.layer == "base"
+    assert register.volumes() == [RUN, fork]
+    other.remove_volume(fork)
+    register.remove_volume(RUN)
+    assert register.all() == []
+    other.close()
