@@ -120,7 +120,7 @@ class ExecutionEngine:
         plan: None for the origin's, of which the steps whose effect is below the checkpoint do not run again; of
         another plan all steps run. name: default the plan's. What was read of the project for the origin (start
         time, identity, baseline, what is hidden) counts for the fork, so that an apply of it finds the same conflicts.
-        Costs the same however large project and layers are.
+        No byte of project or layers is copied.
 
         Raises:
           NotFoundError: no such execution or checkpoint, or it is being removed. And as `start`.

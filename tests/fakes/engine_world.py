@@ -35,6 +35,9 @@ from engine.plan.parse import parse_plan
 from engine.validation.service import ValidationService
 from sandbox.memory.provider import InMemorySandboxProvider, Script, Scripted, script_of
 from sandbox.workspace.copying import CopyingLayerStore
+from sandbox.workspace.mounting import Mounter
+from sandbox.workspace.overlay import OverlayLayerStore
+from sandbox.workspace.register import Register
 
 IMAGE = "sha256:" + "0" * 64
 
@@ -111,8 +114,18 @@ def plan_of(steps: list[dict[str, Any]], **header: Any) -> Plan:
 
 
 @asynccontextmanager
-async def world(directory: Path, script: Script | None = None, clock: Clock | None = None) -> AsyncIterator[World]:
-    """The engine for the block; `world.commands` is the script unless one is given."""
+async def world(
+    directory: Path,
+    script: Script | None = None,
+    clock: Clock | None = None,
+    mounter: Mounter | None = None,
+    process: str = "",
+) -> AsyncIterator[World]:
+    """The engine for the block; `world.commands` is the script unless one is given.
+
+    With a mounter over overlays, in place of plain copies: on a disk, as root. process: tells one that uses the
+    directory at the same time from others.
+    """
     home, project = directory / "home", directory / "project"
     home.mkdir(exist_ok=True)
     project.mkdir(exist_ok=True)
@@ -122,10 +135,9 @@ async def world(directory: Path, script: Script | None = None, clock: Clock | No
     the_clock = clock or SystemClock()
     database = await asyncio.to_thread(Database, home / "journal.db")
     journal, bus = Journal(database, the_clock), EventBus()
-    store = CopyingLayerStore(home)
-    provider = InMemorySandboxProvider(
-        store, script or script_of(commands), home / "slots", [IMAGE, "sha256:" + "1" * 64]
-    )
+    store = CopyingLayerStore(home) if mounter is None else _overlay(home, mounter)
+    slots = (home / "slots" if mounter is None else home / "mnt" / "slots") / process
+    provider = InMemorySandboxProvider(store, script or script_of(commands), slots, [IMAGE, "sha256:" + "1" * 64])
     locks = await asyncio.to_thread(ExecutionLocks, home / "locks")
     logs = LogStore(home / "logs")
     writer = JournalWriter(journal, bus, asyncio.to_thread)
@@ -171,6 +183,10 @@ async def world(directory: Path, script: Script | None = None, clock: Clock | No
         await provider.close()
         await asyncio.to_thread(store.close)
         await asyncio.to_thread(database.close)
+
+
+def _overlay(home: Path, mounter: Mounter) -> OverlayLayerStore:
+    return OverlayLayerStore(home, Register(home / "journal.db", durable=False), mounter)
 
 
 __all__ = ["IMAGE", "Scripted", "World", "plan_of", "world"]
