@@ -143,13 +143,8 @@ class CopyingLayerStore:
         for placed in self._register.of_volume(volume):
             if placed.layer.kind is LayerKind.COMMITTED:
                 self._verify(placed)
-        for above in self._volumes_under(volume):
+        for above in self._register.volumes_below(volume):
             self._open_with_ancestors(above)
-
-    def _volumes_under(self, volume: VolumeId) -> set[VolumeId]:
-        """Other volumes that layers of this one stand on directly."""
-        parents = {placed.layer.parent for placed in self._register.of_volume(volume)} - {None}
-        return {self._register.get(str(name)).layer.volume for name in parents} - {volume}
 
     def _take_shared(self, volume: VolumeId) -> int:
         lock = os.open(self._directory / volume / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -168,7 +163,7 @@ class CopyingLayerStore:
             using = waiting.pop()
             if using not in needed:
                 needed.add(using)
-                waiting += self._volumes_under(using)
+                waiting += self._register.volumes_below(using)
         self._release(set(self._locks) - needed)
 
     def _release(self, volumes: Iterable[VolumeId]) -> None:
@@ -453,6 +448,13 @@ class CopyingLayerStore:
             rmtree(fd, os.fsencode(name))
 
     def _verify(self, placed: Placed) -> None:
+        try:
+            self._compare(placed)
+        except (LayerCorruptError, FileNotFoundError):
+            if self._register.exists(placed.layer.id):  # else another process has just removed it
+                raise
+
+    def _compare(self, placed: Placed) -> None:
         manifest = self._manifest_of(placed)
         try:
             with opened(self._place(placed) / WHOLE_TREE) as tree:

@@ -19,7 +19,7 @@ from sandbox.workspace.layer import LayerKind, VolumeId
 from sandbox.workspace.manifest import Manifest, merge
 from sandbox.workspace.merging import SegmentKeeper
 from sandbox.workspace.mounting import Mounter
-from sandbox.workspace.register import Register, Volume
+from sandbox.workspace.register import Placed, Register, Volume
 from sandbox.workspace.segments import Segment
 from sandbox.workspace.shelf import Shelf
 from sandbox.workspace.volumes import Volumes
@@ -174,10 +174,17 @@ class OpenVolumes:
         self.sweep(place)
         for layer in self._register.of_volume(volume):
             if layer.layer.kind is LayerKind.COMMITTED:
-                place.shelf.verify(layer)
+                self._verify(place, layer)
         place.keeper.verify()
-        for below in self._below(volume):
+        for below in self._register.volumes_below(volume):
             self._open_with_ancestors(below)
+
+    def _verify(self, place: OpenVolume, layer: Placed) -> None:
+        try:
+            place.shelf.verify(layer)
+        except (LayerCorruptError, FileNotFoundError):
+            if self._register.exists(layer.layer.id):  # else another process has just removed it
+                raise
 
     def _use(self, row: Volume) -> OpenVolume:
         shelf = Shelf(self._volumes.path(row.id))
@@ -188,11 +195,6 @@ class OpenVolumes:
             shelf.close()
             raise
         return OpenVolume(row, shelf, keeper, mask, self._mounter)
-
-    def _below(self, volume: VolumeId) -> set[VolumeId]:
-        """Other volumes that layers of this one stand on directly."""
-        parents = {row.layer.parent for row in self._register.of_volume(volume)} - {None}
-        return {self._register.get(str(name)).layer.volume for name in parents} - {volume}
 
     def close(self, volume: VolumeId) -> None:
         """Nobody asks for it any more. Raises MountError: something mounted is busy."""
@@ -206,7 +208,7 @@ class OpenVolumes:
             using = waiting.pop()
             if using not in needed:
                 needed.add(using)
-                waiting += self._below(using)
+                waiting += self._register.volumes_below(using)
         self._release(set(self._open) - needed)
 
     def close_all(self) -> None:

@@ -192,6 +192,14 @@ class Register:
         """The layers in a volume, parents before children."""
         return self._placed("volume = ?", volume)
 
+    def volumes_below(self, volume: VolumeId) -> set[VolumeId]:
+        """Other volumes that layers of this one stand on directly."""
+        statement = (
+            "SELECT DISTINCT below.volume FROM layers AS above JOIN layers AS below ON above.parent = below.id"
+            " WHERE above.volume = ? AND below.volume != above.volume"
+        )
+        return {VolumeId(str(row[0])) for row in self._rows(statement, volume)}
+
     def children(self, layer: str) -> list[Placed]:
         """The layers that stand directly on this one."""
         return self._placed("parent = ?", layer)

@@ -16,6 +16,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -913,6 +914,25 @@ class LayerStoreSuite:
         assert {b"x", b"y"} <= rig.seen(one).keys()
         with pytest.raises(LayerNotFoundError), rig.store.using(VolumeId("none")):
             pass
+
+    def test_a_layer_that_goes_while_its_volume_is_opened_is_no_damage(
+        self, rig: Rig, stores: Callable[[], LayerStore], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one = rig.step(None, lambda root: (root / "x").write_bytes(b"x"))
+        going = [rig.step(one, lambda root: (root / "y").write_bytes(b"y"))]
+        other: Any = stores()
+        listed = other._register.of_volume
+
+        def listed_before_it_goes(volume: VolumeId) -> object:
+            rows = listed(volume)
+            while going:
+                rig.store.remove(going.pop())
+            return rows
+
+        monkeypatch.setattr(other._register, "of_volume", listed_before_it_goes)
+        other.open_volume(VOLUME)
+        assert not going
+        assert [entry.path for entry in other.merged_manifest(one)] == [b"x"]
 
     def test_a_store_may_be_closed_while_a_volume_is_in_use(self, rig: Rig) -> None:
         with rig.store.using(VOLUME):

@@ -16,10 +16,12 @@ from engine.errors import ApplyConflictError, NotFoundError
 from engine.events.types import Event, EventKind
 from engine.execution.control import PauseMode
 from engine.execution.forking import inherited, outcome_told
+from engine.execution.hide import together
 from engine.journal.records import CheckpointKind, CheckpointRecord, StepRecord
 from engine.journal.states import ExecutionState, StepState
 from sandbox.errors import HostDiskFullError
 from sandbox.workspace.layer import LayerName
+from sandbox.workspace.manifest import Entry, EntryKind, Manifest
 from tests.fakes.engine_world import Scripted, World, plan_of, world
 
 ONE = {"id": "one", "type": "file_create", "path": "one.txt", "content": "1\n"}
@@ -417,3 +419,17 @@ def test_an_outcome_is_told_by_the_events_of_the_run_that_left_the_checkpoint() 
     latest = StepRecord("e", 1, "b", "command", StepState.FAILED, attempts=7, exit_code=9, stdout_tail=b"late")
     found = outcome_told(latest, point(2, "b"), events())
     assert (found.attempts, found.exit_code, found.duration_ms, found.stdout_tail) == (2, 0, 7.5, b"")
+
+
+def test_masks_together_hide_what_either_hides() -> None:
+    def mask(*paths: bytes) -> Manifest:
+        return Manifest(Entry(path, EntryKind.WHITEOUT) for path in paths)
+
+    assert together(None, None) is None
+    for one, other in ((mask(b"a"), None), (None, mask(b"a")), (mask(b"a"), mask(b"a")), (mask(b"a"), mask(b"a/b"))):
+        found = together(one, other)
+        assert found is not None
+        assert [entry.path for entry in found] == [b"a"]
+    found = together(mask(b"a/b", b"c"), mask(b"a", b"d"))
+    assert found is not None
+    assert [entry.path for entry in found] == [b"a", b"c", b"d"]
