@@ -84,6 +84,7 @@ class Watch:
                 async for batch in self._news(subscription, execution_id, last, include_output):
                     may_be_over = may_be_over or any(event.kind in FINAL for event in batch.events)
                     last, silent = batch.last, timedelta(0)
+                    batch.dropped_bytes = subscription.dropped_output_bytes
                     yield batch
                 if heard and subscription.closed:
                     return
@@ -147,5 +148,4 @@ class Watch:
                 batch.last = item.sequence
             elif item.sequence > batch.last:
                 complete = False
-        batch.dropped_bytes = subscription.dropped_output_bytes
         return batch, complete
