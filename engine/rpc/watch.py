@@ -72,24 +72,24 @@ class Watch:
         """
         subscription = self._bus.subscribe(execution_id)
         try:
-            last, silent, may_be_over = after, timedelta(0), True
+            last, may_be_over, told = after, True, self._clock.monotonic()
             async for batch in self._written(execution_id, last):
                 last = batch.last
                 yield batch
             while not (may_be_over and await self._over(execution_id, last)):
                 driven = self._drives(execution_id)
-                waited = heartbeat - silent if driven else min(LOOK_AGAIN, heartbeat - silent)
-                heard = await self._heard(subscription, waited)
-                may_be_over, silent = not driven, silent + waited
+                left = heartbeat - timedelta(seconds=self._clock.monotonic() - told)
+                heard = await self._heard(subscription, left if driven else min(LOOK_AGAIN, left))
+                may_be_over = not driven
                 async for batch in self._news(subscription, execution_id, last, include_output):
                     may_be_over = may_be_over or any(event.kind in FINAL for event in batch.events)
-                    last, silent = batch.last, timedelta(0)
+                    last, told = batch.last, self._clock.monotonic()
                     batch.dropped_bytes = subscription.dropped_output_bytes
                     yield batch
                 if heard and subscription.closed:
                     return
-                if silent >= heartbeat:
-                    silent = timedelta(0)
+                if timedelta(seconds=self._clock.monotonic() - told) >= heartbeat:
+                    told = self._clock.monotonic()
                     yield Batch(last, dropped_bytes=subscription.dropped_output_bytes)
         finally:
             subscription.close()

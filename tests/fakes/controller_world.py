@@ -21,7 +21,7 @@ from engine._gen.sandstone.v1 import (
 from engine.checkpoints.results import Results
 from engine.clock import Clock
 from engine.rpc.address import UnixAddress
-from engine.rpc.backend import Backend, Identity, Load, ServerOptions
+from engine.rpc.backend import Backend, Identity, ServerOptions
 from engine.rpc.client import ExecutionClient, connect
 from engine.rpc.server import serving
 from sandbox.memory.provider import Script
@@ -48,9 +48,7 @@ def backend_of(here: World) -> Backend:
     journal = here.writer.journal
     results = Results(here.home, journal, here.plain_store, here.locks, here.logs, here.writer, blocking)
     identity = Identity("0.1.0", "instance", "store", 1, datetime(2026, 1, 1, tzinfo=UTC), ("syntax", "lint", "type"))
-    return Backend(
-        here.engine, results, journal, here.writer, blocking, here.clock, identity, lambda: Load(0, 0, 4, 1000)
-    )
+    return Backend(here.engine, results, journal, here.writer, blocking, here.clock, identity)
 
 
 @asynccontextmanager
