@@ -67,7 +67,6 @@ _EXECUTION: Final[Places] = {
     "workspace": ("workspace", _TEXT),
     "mode": ("pause_mode", _TEXT),
     "position": ("queue_position", _NUMBER),
-    "forked_from": ("forked_from", _TEXT),
 }
 _PROGRESS: Final[Places] = {
     "done": ("done_step_count", _NUMBER),
@@ -99,6 +98,12 @@ _APPLY: Final[Places] = {
     "added": ("added_count", _NUMBER),
     "modified": ("modified_count", _NUMBER),
     "deleted": ("deleted_count", _NUMBER),
+}
+_FORK: Final[Places] = {
+    "origin": ("origin_execution_id", _TEXT),
+    "origin_name": ("origin_name", _TEXT),
+    "checkpoint": ("checkpoint_id", _TEXT),
+    "done": ("done_step_ids", _LIST),
 }
 _ENVIRONMENT: Final[Places] = {"commands": ("command_count", _NUMBER)}
 
@@ -134,7 +139,7 @@ ROWS: Final[Mapping[EventKind, Row]] = MappingProxyType(
         EventKind.EXECUTION_CANCELLED: _row("EXECUTION_CANCELLED", "execution", _EXECUTION, _ENDED, "duration_ms"),
         EventKind.EXECUTION_PAUSED: _row("EXECUTION_PAUSED", "execution", _EXECUTION, "reason head mode", "mode"),
         EventKind.EXECUTION_RESUMED: _row("EXECUTION_RESUMED", "execution", _EXECUTION, "head"),
-        EventKind.EXECUTION_FORKED: _row("EXECUTION_FORKED", "execution", _EXECUTION, "name forked_from"),
+        EventKind.EXECUTION_FORKED: _row("EXECUTION_FORKED", "fork", _FORK, "origin origin_name checkpoint done"),
         EventKind.STEP_STARTED: _row("STEP_STARTED", "step", _STEP, "index type attempt"),
         EventKind.STEP_COMPLETED: _row("STEP_COMPLETED", "step", _STEP, f"{_OUTCOME} tests", "tests"),
         EventKind.STEP_FAILED: _row("STEP_FAILED", "step", _STEP, f"{_OUTCOME} tests branch", "tests"),

@@ -50,12 +50,15 @@ VALUES: dict[str, object] = {
     "modified": 2,
     "deleted": 0,
     "commands": 2,
-    "forked_from": "abc:c1",
+    "origin": "abc",
+    "origin_name": "first",
 }
 
 
 def example(kind: EventKind) -> Event:
     data = {key: VALUES[key] for key in ROWS[kind].keys}
+    if kind is EventKind.EXECUTION_FORKED:
+        data["done"] = ["a"]
     if kind is EventKind.EXECUTION_PROGRESS:
         return Event("e", 7, kind, TIME, None, {**data, "step": "s"})
     return Event("e", 7, kind, TIME, "s", data)

@@ -335,7 +335,7 @@ class Checkpoint(_message.Message):
     def __init__(self, checkpoint_id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[CheckpointKind, str]] = ..., parent_checkpoint_id: _Optional[str] = ..., step_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("execution_id", "sequence", "kind", "kind_name", "create_time", "step_id", "execution", "progress", "step", "retry", "checkpoint", "rollback", "apply", "environment")
+    __slots__ = ("execution_id", "sequence", "kind", "kind_name", "create_time", "step_id", "execution", "progress", "step", "retry", "checkpoint", "rollback", "apply", "environment", "fork")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -350,6 +350,7 @@ class Event(_message.Message):
     ROLLBACK_FIELD_NUMBER: _ClassVar[int]
     APPLY_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    FORK_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     sequence: int
     kind: EventKind
@@ -364,10 +365,11 @@ class Event(_message.Message):
     rollback: RollbackEvent
     apply: ApplyEvent
     environment: EnvironmentEvent
-    def __init__(self, execution_id: _Optional[str] = ..., sequence: _Optional[int] = ..., kind: _Optional[_Union[EventKind, str]] = ..., kind_name: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step_id: _Optional[str] = ..., execution: _Optional[_Union[ExecutionEvent, _Mapping]] = ..., progress: _Optional[_Union[ProgressEvent, _Mapping]] = ..., step: _Optional[_Union[StepEvent, _Mapping]] = ..., retry: _Optional[_Union[RetryEvent, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointEvent, _Mapping]] = ..., rollback: _Optional[_Union[RollbackEvent, _Mapping]] = ..., apply: _Optional[_Union[ApplyEvent, _Mapping]] = ..., environment: _Optional[_Union[EnvironmentEvent, _Mapping]] = ...) -> None: ...
+    fork: ForkEvent
+    def __init__(self, execution_id: _Optional[str] = ..., sequence: _Optional[int] = ..., kind: _Optional[_Union[EventKind, str]] = ..., kind_name: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step_id: _Optional[str] = ..., execution: _Optional[_Union[ExecutionEvent, _Mapping]] = ..., progress: _Optional[_Union[ProgressEvent, _Mapping]] = ..., step: _Optional[_Union[StepEvent, _Mapping]] = ..., retry: _Optional[_Union[RetryEvent, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointEvent, _Mapping]] = ..., rollback: _Optional[_Union[RollbackEvent, _Mapping]] = ..., apply: _Optional[_Union[ApplyEvent, _Mapping]] = ..., environment: _Optional[_Union[EnvironmentEvent, _Mapping]] = ..., fork: _Optional[_Union[ForkEvent, _Mapping]] = ...) -> None: ...
 
 class ExecutionEvent(_message.Message):
-    __slots__ = ("reason", "head_checkpoint_id", "run_duration", "name", "plan_digest", "step_count", "image_id", "workspace", "pause_mode", "queue_position", "forked_from")
+    __slots__ = ("reason", "head_checkpoint_id", "run_duration", "name", "plan_digest", "step_count", "image_id", "workspace", "pause_mode", "queue_position")
     REASON_FIELD_NUMBER: _ClassVar[int]
     HEAD_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_DURATION_FIELD_NUMBER: _ClassVar[int]
@@ -378,7 +380,6 @@ class ExecutionEvent(_message.Message):
     WORKSPACE_FIELD_NUMBER: _ClassVar[int]
     PAUSE_MODE_FIELD_NUMBER: _ClassVar[int]
     QUEUE_POSITION_FIELD_NUMBER: _ClassVar[int]
-    FORKED_FROM_FIELD_NUMBER: _ClassVar[int]
     reason: str
     head_checkpoint_id: str
     run_duration: _duration_pb2.Duration
@@ -389,8 +390,7 @@ class ExecutionEvent(_message.Message):
     workspace: str
     pause_mode: str
     queue_position: int
-    forked_from: str
-    def __init__(self, reason: _Optional[str] = ..., head_checkpoint_id: _Optional[str] = ..., run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., name: _Optional[str] = ..., plan_digest: _Optional[str] = ..., step_count: _Optional[int] = ..., image_id: _Optional[str] = ..., workspace: _Optional[str] = ..., pause_mode: _Optional[str] = ..., queue_position: _Optional[int] = ..., forked_from: _Optional[str] = ...) -> None: ...
+    def __init__(self, reason: _Optional[str] = ..., head_checkpoint_id: _Optional[str] = ..., run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., name: _Optional[str] = ..., plan_digest: _Optional[str] = ..., step_count: _Optional[int] = ..., image_id: _Optional[str] = ..., workspace: _Optional[str] = ..., pause_mode: _Optional[str] = ..., queue_position: _Optional[int] = ...) -> None: ...
 
 class ProgressEvent(_message.Message):
     __slots__ = ("done_step_count", "total_step_count", "elapsed")
@@ -479,3 +479,15 @@ class EnvironmentEvent(_message.Message):
     COMMAND_COUNT_FIELD_NUMBER: _ClassVar[int]
     command_count: int
     def __init__(self, command_count: _Optional[int] = ...) -> None: ...
+
+class ForkEvent(_message.Message):
+    __slots__ = ("origin_execution_id", "origin_name", "checkpoint_id", "done_step_ids")
+    ORIGIN_EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_NAME_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    DONE_STEP_IDS_FIELD_NUMBER: _ClassVar[int]
+    origin_execution_id: str
+    origin_name: str
+    checkpoint_id: str
+    done_step_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, origin_execution_id: _Optional[str] = ..., origin_name: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., done_step_ids: _Optional[_Iterable[str]] = ...) -> None: ...
