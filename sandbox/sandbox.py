@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sandbox.spec import ExecRequest, ExecResult, SandboxSpec, Stream
+from sandbox.spec import ExecRequest, ExecResult, ResourceUsage, SandboxSpec, Stream
 from sandbox.workspace.layer import LayerKey
 
 
@@ -47,12 +47,24 @@ class Sandbox(Protocol):
         """
         ...
 
+    def usage(self) -> ResourceUsage:
+        """What its command has used so far, also while it is frozen; after `run` what its result says.
+
+        Does not block. Nothing is used before `run`; None where this host does not tell.
+        """
+        ...
+
     async def freeze(self) -> None:
-        """Stop all processes of the sandbox where they stand; its clocks stop too. Idempotent."""
+        """Stop all processes of the sandbox where they stand; its clocks stop too. Idempotent.
+
+        Nothing happens to a sandbox whose processes have ended or are being killed.
+
+        Raises SandboxUnavailableError: it cannot be frozen, and goes on.
+        """
         ...
 
     async def thaw(self) -> None:
-        """Go on after `freeze`. Idempotent."""
+        """Go on after `freeze`. Idempotent. Raises SandboxUnavailableError: it stays frozen, good only for `kill`."""
         ...
 
     async def kill(self) -> None:
@@ -71,6 +83,8 @@ class SandboxProvider(Protocol):
         """A sandbox of this kind with the active layer (or view) `layer` at /workspace.
 
         Takes a waiting container where there is one, else starts one cold; works the same.
+        A claim that is cancelled ends at once, whatever the engine does: `layer` is unmounted then, and what the
+        engine was asked for is undone in the background.
 
         Raises:
           ImageNotFoundError, ImageRefusedError, SpecRefusedError: this spec cannot be had here.

@@ -74,6 +74,11 @@ class Attempt:
         """Let the attempt's clock go on."""
         self._clock.resume()
 
+    def usage(self) -> ResourceUsage:
+        """What the command has used: until now, or until its end."""
+        counters = self._counters if self._ended.is_set() else self._container.counters.read()
+        return self._container.usage(counters)
+
     async def run(self) -> ExecResult:
         """Run the command and wait until everything is dead. The specification is `Sandbox.run`."""
         container = self._container
@@ -202,7 +207,7 @@ class Attempt:
             stdout=self._captures[Stream.STDOUT].result(),
             stderr=self._captures[Stream.STDERR].result(),
             run_time=self._clock.elapsed,
-            usage=self._usage(),
+            usage=self.usage(),
             detail=judgement.detail,
         )
 
@@ -249,15 +254,3 @@ class Attempt:
     def _trailer_code(self) -> int | None:
         codes = {trailer.exit_code for trailer in self._filters.values()}
         return codes.pop() if len(codes) == 1 else None
-
-    def _usage(self) -> ResourceUsage:
-        now, before = self._counters, self._container.baseline
-        cpu_time = None
-        if now.cpu_time_us is not None:
-            cpu_time = timedelta(microseconds=now.cpu_time_us - (before.cpu_time_us or 0))
-        return ResourceUsage(
-            cpu_time=cpu_time,
-            memory_peak_bytes=now.memory_peak_bytes,
-            pids_limit_hits=now.pids_limit_hits or 0,
-            oom_kills=now.oom_kills or 0,
-        )

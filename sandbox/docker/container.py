@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sandbox.docker.api import DockerApi, EngineCallError
 from sandbox.docker.cgroup import CgroupCounters, CgroupReader
@@ -21,10 +22,11 @@ from sandbox.docker.pidfd import InitProcess
 from sandbox.docker.policy import ContainerPolicy, ImageFacts
 from sandbox.docker.stream import AttachStream
 from sandbox.errors import ImageRefusedError, SandboxError, SandboxUnavailableError, SpecRefusedError
-from sandbox.spec import SandboxSpec, Stream
+from sandbox.spec import ResourceUsage, SandboxSpec, Stream
 
 _LOG: Final = logging.getLogger(__name__)
 _READY_LIMIT: Final = timedelta(seconds=30)
+_END_LIMIT: Final = timedelta(seconds=1)
 _DEATH_LIMIT: Final = timedelta(seconds=30)
 _BAD_REQUEST: Final = 400
 _NO_SUCH_FILE: Final = ("no such file", "not found", "exec format error", "permission denied")
@@ -46,27 +48,53 @@ class Container:
     counters: CgroupReader
     baseline: CgroupCounters
     frozen: bool = False
+    _killed: bool = False
     _freezing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    def usage(self, now: CgroupCounters) -> ResourceUsage:
+        """What was used since the gate was ready, when its counters are `now`."""
+        cpu_time = None
+        if now.cpu_time_us is not None:
+            cpu_time = timedelta(microseconds=now.cpu_time_us - (self.baseline.cpu_time_us or 0))
+        return ResourceUsage(
+            cpu_time=cpu_time,
+            memory_peak_bytes=now.memory_peak_bytes,
+            pids_limit_hits=now.pids_limit_hits or 0,
+            oom_kills=now.oom_kills or 0,
+        )
+
     async def freeze(self) -> None:
-        """Stop all its processes where they stand. Idempotent; nothing happens to a dead container."""
+        """Stop all its processes where they stand. Idempotent; nothing happens to one that is dead or being killed."""
         async with self._freezing:
-            if not self.frozen and not self.init.dead.is_set():
-                await self.api.pause(self.id)
+            if self.frozen or self._killed or self.init.dead.is_set():
+                return
+            if await self._unless_ended(self.api.pause(self.id)):
                 self.frozen = True
 
     async def thaw(self) -> None:
         """Undo `freeze`. Idempotent."""
         async with self._freezing:
             if self.frozen:
-                await self.api.unpause(self.id)
+                await self._unless_ended(self.api.unpause(self.id))
                 self.frozen = False
+
+    async def _unless_ended(self, call: Coroutine[Any, Any, None]) -> bool:
+        """Whether the call took effect: the engine refuses what has ended, and may know of the end before we do."""
+        try:
+            await call
+        except EngineCallError:
+            if await self.init.wait_dead(_END_LIMIT):
+                return False
+            raise
+        return True
 
     async def kill(self) -> None:
         """Kill everything in it, frozen or not, and wait until all of it is dead.
 
         Raises SandboxUnavailableError: it does not die.
         """
+        # A freeze that comes from now on would keep the dying alive.
+        self._killed = True
         if not self.init.kill():
             await self.api.kill(self.id)
         # A task in a frozen version 1 cgroup dies only when it is thawed.
@@ -94,10 +122,12 @@ async def start_container(
     workspace: Path,
     *,
     late_mounts: bool,
+    later: Callable[[Coroutine[Any, Any, None]], None],
 ) -> Container:
     """Create and start container `name` over `workspace` and wait until its gate is ready.
 
-    When this fails or is cancelled, nothing of the container is left.
+    When this fails, nothing of the container is left. When it is cancelled, it ends at once: an engine may take
+    long to answer, and what it was asked for is undone by work that is handed to `later`.
 
     Raises:
       ImageNotFoundError. ImageRefusedError: the image's /bin/sh does not start or is no POSIX shell.
@@ -108,8 +138,11 @@ async def start_container(
     try:
         container_id = await asyncio.shield(creation)
         return await _bring_up(api, container_id, spec, workspace)
+    except asyncio.CancelledError:
+        later(_abandon(api, creation))
+        raise
     except BaseException as error:
-        await _abandon(api, creation)
+        await asyncio.shield(asyncio.ensure_future(_abandon(api, creation)))
         if isinstance(error, EngineCallError) and error.status == _BAD_REQUEST:
             raise _refusal(spec, error) from error
         raise
@@ -177,15 +210,11 @@ async def _wait_ready(ready: asyncio.Event, init: InitProcess, spec: SandboxSpec
 
 async def _abandon(api: DockerApi, creation: asyncio.Future[str]) -> None:
     """Remove a container that did not come up, also when its creation is still under way."""
-
-    async def finish() -> None:
-        try:
-            container_id = await creation
-        except SandboxError:
-            return  # it was never created; the caller has the reason
-        await _remove(api, container_id)
-
-    await asyncio.shield(asyncio.ensure_future(finish()))
+    try:
+        container_id = await creation
+    except SandboxError:
+        return  # it was never created; the caller has the reason
+    await _remove(api, container_id)
 
 
 async def _remove(api: DockerApi, container_id: str) -> None:

@@ -31,7 +31,7 @@ from sandbox.errors import (
 )
 from sandbox.policy import check_request, check_spec
 from sandbox.sandbox import OutputSink
-from sandbox.spec import ExecRequest, ExecResult, SandboxSpec, Verdict
+from sandbox.spec import ExecRequest, ExecResult, ResourceUsage, SandboxSpec, Verdict
 from sandbox.workspace.layer import DiskLimit, LayerKey, LayerKind, Usage, VolumeId
 from sandbox.workspace.store import LayerStore
 from sandbox.workspace.volumes import LARGEST_PIECE
@@ -80,6 +80,9 @@ class DockerSandbox:
             raise SandboxUnavailableError("a sandbox runs one command, and this one has been used")
         self._attempt = Attempt(self.container, request, on_output, self._volume_full)
         return await self._attempt.run()
+
+    def usage(self) -> ResourceUsage:
+        return self._attempt.usage() if self._attempt is not None else ResourceUsage()
 
     async def freeze(self) -> None:
         await self.container.freeze()
@@ -237,7 +240,9 @@ class DockerSandboxProvider:
         image = await self._knowledge.image(spec.image_id)
         policy = ContainerPolicy(self._store_id, self._lease, host.cgroup_version, host.cpus)
         name = f"sandstone-{self._lease}-{next(self._numbers)}"
-        return await start_container(self._api, policy, spec, image, name, workspace, late_mounts=late_mounts)
+        return await start_container(
+            self._api, policy, spec, image, name, workspace, late_mounts=late_mounts, later=self._removals.finish
+        )
 
     def _mount(self, layer: LayerKey, slot: Path) -> VolumeId:
         volume = self._check_kind(layer)

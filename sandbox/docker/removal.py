@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sandbox.docker.container import Container
 from sandbox.errors import SandboxUnavailableError
@@ -32,6 +33,12 @@ class Removals:
         # Nothing of it may run while it queues here.
         container.init.kill()
         task = asyncio.ensure_future(self._remove(container, slot))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Take over what still has to be done about a container that nobody waits for. Returns at once."""
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -27,7 +27,7 @@ class Scripted:
     """What one command does.
 
     effect: is given the merged workspace and changes it. hangs: after its output it does not end by itself.
-    verdict: a limit that it runs into.
+    until: after its output it goes on until this is set. verdict: a limit that it runs into.
     """
 
     exit_code: int = 0
@@ -35,6 +35,7 @@ class Scripted:
     stderr: bytes = b""
     effect: Callable[[Path], None] | None = None
     hangs: bool = False
+    until: asyncio.Event | None = None
     verdict: Verdict | None = None
     usage: ResourceUsage = field(default_factory=ResourceUsage)
 
@@ -69,6 +70,7 @@ class InMemorySandbox:
         self._going = asyncio.Event()
         self._going.set()
         self._used = False
+        self._act: Scripted | None = None
 
     @property
     def container_id(self) -> str:
@@ -89,7 +91,12 @@ class InMemorySandbox:
             self._clock.stop()
             self._over.set()
 
+    def usage(self) -> ResourceUsage:
+        return self._act.usage if self._act is not None else ResourceUsage()
+
     async def freeze(self) -> None:
+        if self._stopped.is_set():
+            return
         self._going.clear()
         if self._clock is not None:
             self._clock.pause()
@@ -113,8 +120,14 @@ class InMemorySandbox:
             self._stopped.set()
             self._going.set()
 
+    async def _end_of(self, work: asyncio.Event) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (work, self._stopped)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
     async def _play(self, request: ExecRequest, sink: OutputSink | None, clock: RunClock) -> ExecResult:
-        act = self._script(request)
+        act = self._act = self._script(request)
         await self._going.wait()
         room = request.output_limit_bytes
         kept: dict[Stream, bytes] = {}
@@ -129,6 +142,8 @@ class InMemorySandbox:
             await asyncio.to_thread(act.effect, self._tree)
         if act.hangs:
             await self._stopped.wait()
+        if act.until is not None:
+            await self._end_of(act.until)
         await self._going.wait()
         verdict = self._stopped_for or act.verdict
         return ExecResult(
@@ -166,7 +181,15 @@ class InMemorySandboxProvider:
         if self._images is not None and spec.image_id not in self._images:
             raise ImageNotFoundError(spec.image_id)
         name = f"memory-{next(self._numbers)}"
-        tree = await asyncio.to_thread(self._mount, layer, self._mounts / name)
+        mounting = asyncio.ensure_future(asyncio.to_thread(self._mount, layer, self._mounts / name))
+        try:
+            tree = await asyncio.shield(mounting)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped; what it mounts after all is not wanted.
+            await asyncio.wait({mounting})
+            if mounting.exception() is None:
+                await asyncio.to_thread(self._store.unmount, layer)
+            raise
         sandbox = InMemorySandbox(name, self._script, self._store, layer, tree)
         self._sandboxes.append(sandbox)
         return sandbox

@@ -23,13 +23,14 @@ from sandbox.errors import (
     SpecRefusedError,
 )
 from sandbox.sandbox import SandboxProvider
-from sandbox.spec import ExecRequest, SandboxSpec, Stream, Verdict
+from sandbox.spec import ExecRequest, ResourceUsage, SandboxSpec, Stream, Verdict
 from sandbox.workspace.layer import LayerKey
 
 TWO_STREAMS = "printf 'to stdout'; printf 'to stderr\\n' >&2"
 EXIT_7 = "exit 7"
 WRITE = "printf written >made.txt"
 HANG = "echo started; sleep 600"
+USE = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo used; sleep 600"
 FLOOD = "while :; do echo 0123456789012345678901234567890123456789; done"
 SHOW_ENVIRONMENT = 'printf "%s|%s" "$GREETING" "$TOKEN"'
 SHOW_STDIN = "cat"
@@ -173,6 +174,39 @@ class SandboxSuite:
         await sandbox.freeze()
         await sandbox.kill()
         assert (await running).verdict is Verdict.KILLED
+
+    async def test_a_freeze_does_not_hold_up_a_kill(
+        self, provider: SandboxProvider, spec: SandboxSpec, new_layer: Callable[[], LayerKey]
+    ) -> None:
+        """At the same time, and after it."""
+        sandbox = await provider.claim(spec, new_layer())
+        started = asyncio.Event()
+        running = asyncio.create_task(sandbox.run(ExecRequest(HANG), lambda *_: started.set()))
+        await started.wait()
+        async with asyncio.timeout(10):
+            await asyncio.gather(sandbox.freeze(), sandbox.kill(), sandbox.freeze())
+            assert (await running).verdict is Verdict.KILLED
+            await sandbox.freeze()
+
+    async def test_usage_is_told_while_the_command_runs_and_then_as_in_its_result(
+        self, provider: SandboxProvider, spec: SandboxSpec, new_layer: Callable[[], LayerKey]
+    ) -> None:
+        sandbox = await provider.claim(spec, new_layer())
+        assert sandbox.usage() == ResourceUsage()
+        started = asyncio.Event()
+        running = asyncio.create_task(sandbox.run(ExecRequest(USE), lambda *_: started.set()))
+        await started.wait()
+        await sandbox.freeze()
+        live = sandbox.usage()
+        assert live.cpu_time is not None
+        assert live.cpu_time > timedelta(0)
+        assert live.memory_peak_bytes is not None
+        assert live.memory_peak_bytes > 0
+        await sandbox.kill()
+        result = await running
+        assert sandbox.usage() == result.usage
+        assert result.usage.cpu_time is not None
+        assert result.usage.cpu_time >= live.cpu_time
 
     async def test_frozen_time_is_not_counted(
         self, provider: SandboxProvider, spec: SandboxSpec, new_layer: Callable[[], LayerKey]

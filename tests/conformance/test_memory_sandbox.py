@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from sandbox.memory import InMemorySandboxProvider, Scripted
-from sandbox.spec import ExecRequest, SandboxSpec
+from sandbox.spec import ExecRequest, ResourceUsage, SandboxSpec
 from sandbox.workspace.copying import CopyingLayerStore
 from sandbox.workspace.layer import DiskLimit, LayerKey, LayerName, VolumeId
 from tests.conformance import sandbox_suite as suite
@@ -28,6 +29,8 @@ def play(request: ExecRequest) -> Scripted:
             return Scripted(effect=lambda tree: (tree / "made.txt").write_bytes(b"written") and None)
         case suite.HANG:
             return Scripted(stdout=b"started\n", hangs=True)
+        case suite.USE:
+            return Scripted(stdout=b"used\n", hangs=True, usage=ResourceUsage(timedelta(milliseconds=5), 1 << 20))
         case suite.FLOOD:
             return Scripted(stdout=b"0123456789\n" * 1000, hangs=True)
         case suite.SHOW_ENVIRONMENT:
