@@ -32,6 +32,8 @@ from engine.execution.locks import ExecutionLocks
 from engine.execution.logs import LogStore
 from engine.execution.opening import ExecutionOpener, OpenerServices
 from engine.execution.output import OutputKeeper
+from engine.execution.pausing import PauseKeeper
+from engine.execution.queue import ExecutionQueue
 from engine.execution.recording import RunRecorder
 from engine.execution.recovery import recover_executions
 from engine.execution.rollback import RollbackService
@@ -284,7 +286,7 @@ async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitS
     images = ImageBuilder(ground.image_api)
     stack.callback(images.close)
     writer = JournalWriter(ground.journal, EventBus(), ground.blocking)
-    execution_engine = _engine(ground, writer, provider, _Environments(images, ground))
+    execution_engine = _engine(config, ground, writer, provider, _Environments(images, ground))
     stack.push_async_callback(execution_engine.close)
     return Application(
         home=ground.home,
@@ -304,14 +306,20 @@ async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitS
 
 
 def _engine(
-    ground: _Ground, writer: JournalWriter, provider: DockerSandboxProvider, environments: Environments
+    config: EngineConfig,
+    ground: _Ground,
+    writer: JournalWriter,
+    provider: DockerSandboxProvider,
+    environments: Environments,
 ) -> ExecutionEngine:
     clock, store = ground.clock, ground.store
     rollback = RollbackService(writer)
     recorder = RunRecorder(writer, BaseRecorder(store), clock)
+    queue = ExecutionQueue(config.max_running, config.max_queued)
+    pauses = PauseKeeper(recorder, queue, provider)
     volumes = ExecutionVolumes(store, ground.blocking)
     opener = ExecutionOpener(
-        OpenerServices(writer, store, volumes, environments, ground.locks, clock, lease=ground.lease)
+        OpenerServices(writer, store, volumes, environments, queue, ground.locks, clock, lease=ground.lease)
     )
     forker = Forker(
         ForkerServices(writer, store, volumes, environments, ground.locks, ground.logs, clock, lease=ground.lease)
@@ -329,8 +337,10 @@ def _engine(
             clock=clock,
         )
     )
-    supervisor = RunSupervisor(SupervisorServices(writer, recorder, driver, opener, environments))
-    return ExecutionEngine(EngineServices(writer, opener, forker, supervisor, rollback, ground.locks, clock))
+    supervisor = RunSupervisor(SupervisorServices(writer, driver, opener, environments, pauses, queue))
+    return ExecutionEngine(
+        EngineServices(writer, opener, forker, supervisor, pauses, queue, rollback, ground.locks, clock)
+    )
 
 
 def _prepare_home(home: Path) -> str:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """home: directory of all state. waiting_per_spec, waiting_total: containers kept waiting at most."""
+    """home: directory of all state. waiting_per_spec, waiting_total: containers kept waiting at most.
+
+    max_running: executions driven at once; each runs one sandbox at a time. max_queued: executions that wait for
+    their turn, at most.
+    """
 
     home: Path
     waiting_per_spec: int = 3
     waiting_total: int = 6
+    max_running: int = field(default_factory=lambda: max(2, len(os.sched_getaffinity(0))))
+    max_queued: int = 1000
 
 
 def state_directory(environment: Mapping[str, str]) -> Path:

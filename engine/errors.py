@@ -9,6 +9,8 @@ EngineError
 ├── IllegalTransitionError      a state machine was asked for a move its table does not have (a bug)
 ├── RequestReusedError          a request's id was used before, for something else
 ├── ExecutionLockedError        another live process works on this execution (retryable)
+├── QueueFullError              too many executions wait for their turn (retryable)
+├── EngineClosingError          this process takes no more executions on; another one will (retryable)
 ├── ApplyConflictError          the user's files are no longer what the execution started from
 ├── ApplyRefusedError           the difference has entries that are not applied without being named
 ├── ApplyInterruptedError       an earlier apply was cut short and could not be finished or undone
@@ -127,6 +129,26 @@ class ExecutionLockedError(EngineError):
         super().__init__(f"execution {execution_id} is in use by process {owner or 'unknown'}")
         self.execution_id = execution_id
         self.owner = owner
+
+
+class QueueFullError(EngineError):
+    """`limit` executions wait for their turn already; try again when some have run."""
+
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} executions are waiting already")
+        self.limit = limit
+
+
+class EngineClosingError(EngineError):
+    """The engine is closing, for `reason`: it starts and resumes nothing any more."""
+
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"nothing is started any more: {reason}")
+        self.reason = reason
 
 
 class ApplyConflictError(EngineError):

@@ -108,6 +108,7 @@ def build() -> tuple[Parser, dict[str, Parser]]:
     _add_global_options(shared, default=False)
     commands = Commands(parser, shared)
     _add_running(commands)
+    _add_serve(commands)
     _add_looking(commands)
     _add_result(commands)
     _add_care(commands)
@@ -166,6 +167,18 @@ def _add_running(commands: Commands) -> None:
     fork.add_argument("--plan", metavar="FILE", help="run this plan from there (default: what is left of ID's plan)")
     fork.add_argument("--name", metavar="NAME", help="name of the new execution (default: the plan's)")
     _add_running_options(fork)
+    check = commands.add(
+        "check",
+        "plan:check",
+        Needs.NOTHING,
+        "read and check a plan without running it",
+        "sandstone check plan.yaml",
+    )
+    check.add_argument("plan", metavar="PLAN", help="plan file, or - for standard input")
+    _add_json(check)
+
+
+def _add_serve(commands: Commands) -> None:
     serve = commands.add(
         "serve",
         "serve:serve",
@@ -188,15 +201,6 @@ def _add_running(commands: Commands) -> None:
     ):
         serve.add_argument(option, type=Path, metavar="FILE", help=text)
     _add_json(serve, "say where it listens as one object")
-    check = commands.add(
-        "check",
-        "plan:check",
-        Needs.NOTHING,
-        "read and check a plan without running it",
-        "sandstone check plan.yaml",
-    )
-    check.add_argument("plan", metavar="PLAN", help="plan file, or - for standard input")
-    _add_json(check)
 
 
 def _add_running_options(parser: Parser) -> None:

@@ -65,6 +65,8 @@ EXIT_OF: Final[Mapping[type[BaseException], Exit]] = MappingProxyType(
         engine_errors.IllegalTransitionError: Exit.UNFIT,
         engine_errors.RequestReusedError: Exit.USAGE,
         engine_errors.ExecutionLockedError: Exit.UNFIT,
+        engine_errors.QueueFullError: Exit.UNFIT,
+        engine_errors.EngineClosingError: Exit.UNFIT,
         engine_errors.ApplyConflictError: Exit.CONFLICT,
         engine_errors.ApplyRefusedError: Exit.CONFLICT,
         engine_errors.ApplyInterruptedError: Exit.UNFIT,

@@ -42,6 +42,8 @@ def hint_of(error: BaseException) -> str:
         return "look at each with `sandstone diff`, then name what you want with --allow PATTERN"
     if isinstance(error, engine_errors.ExecutionLockedError):
         return "wait for the other process, or stop it"
+    if isinstance(error, engine_errors.QueueFullError):
+        return "try again when some of them have run, or cancel some"
     if isinstance(error, sandbox_errors.SandboxUnavailableError | sandbox_errors.MountError):
         return "see what is missing with `sandstone doctor`"
     if isinstance(error, sandbox_errors.ImageNotFoundError):

@@ -20,6 +20,7 @@ class EventKind(StrEnum):
     """The kinds of events; new ones may be added, readers skip what they do not know."""
 
     EXECUTION_FORKED = "execution-forked"
+    EXECUTION_QUEUED = "execution-queued"
     EXECUTION_STARTED = "execution-started"
     EXECUTION_PROGRESS = "execution-progress"
     EXECUTION_COMPLETED = "execution-completed"

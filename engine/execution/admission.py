@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.errors import CheckpointNameError, NotFoundError, SecretTooShortError
+from engine.events.types import EventKind
 from engine.execution.masking import MIN_SECRET_BYTES
 from engine.journal.journal import Transaction
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, Request, StepRecord
@@ -44,8 +45,12 @@ def accept(
     root: Mapping[bytes, dict[str, Any] | None],
     keep: bool,
     request: Request | None = None,
+    position: int | None = None,
 ) -> CheckpointRecord:
-    """The first rows of an execution, and that the request for it took effect; its start."""
+    """The first rows of an execution, and that the request for it took effect; its start.
+
+    root: the baseline's first entry. position: in the queue, None when it need not wait.
+    """
     tx.add_execution(record, steps)
     tx.add_baseline(record.id, root)
     if keep:
@@ -54,6 +59,8 @@ def accept(
     assert head.id == START
     if request is not None:
         tx.remember(request, record.id)
+    if position is not None:
+        tx.emit(record.id, EventKind.EXECUTION_QUEUED, None, position=position)
     return head
 
 

@@ -83,7 +83,8 @@ class ActionResult:
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
     """How an attempt ended. layer: what it left (its parent's layer when it changed nothing);
-    changed: `layer` is new. refused: trying again cannot help. unavailable: the sandbox failed, not the step."""
+    changed: `layer` is new. disk_bytes: what `layer` holds if it is new. refused: trying again cannot help.
+    unavailable: the sandbox failed, not the step. cancelled: it was stopped and left no trace."""
 
     ok: bool
     layer: LayerName | None
@@ -96,6 +97,7 @@ class AttemptOutcome:
     run_time: timedelta = timedelta(0)
     duration: timedelta = timedelta(0)
     usage: ResourceUsage = field(default_factory=ResourceUsage)
+    disk_bytes: int = 0
     findings: tuple[dict[str, Any], ...] = ()
     tests: dict[str, Any] | None = None
     refused: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.journal.records import CheckpointRecord, StepRecord
 from engine.journal.states import ExecutionState, StepState
@@ -82,9 +83,41 @@ def undone_steps(steps: Sequence[StepRecord], checkpoints: Sequence[CheckpointRe
     return [step for step in steps if step.state is StepState.SUCCEEDED and step.checkpoint not in kept]
 
 
+def steps_done(steps: Sequence[StepRecord]) -> int:
+    """How many steps have come to an end."""
+    return sum(step.state in (StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED) for step in steps)
+
+
+@dataclass(frozen=True, slots=True)
+class StepUsage:
+    """What one attempt of a step used. None: this host does not tell.
+
+    disk_bytes: what its layer holds on the disk; while it runs, by how much its volume has grown.
+    output_bytes: what it printed, before secrets are masked.
+    """
+
+    cpu_ms: float | None = None
+    memory_peak_bytes: int | None = None
+    disk_bytes: int | None = None
+    output_bytes: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "cpu_ms": self.cpu_ms,
+            "memory_peak_bytes": self.memory_peak_bytes,
+            "disk_bytes": self.disk_bytes,
+            "output_bytes": self.output_bytes,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an execution is. elapsed_ms excludes paused time; estimate_ms is what is left, None when unknown."""
+    """How far an execution is.
+
+    elapsed_ms: time in state running. estimate_ms: what is left, None when unknown. position: turns until its own,
+    1 for the next, None when it does not wait for one. output_bytes: of the last attempts of all steps, before
+    secrets are masked. usage: of the attempt under way, None when there is none in this process.
+    """
 
     execution_id: str
     state: ExecutionState
@@ -94,6 +127,14 @@ class Progress:
     attempt: int
     elapsed_ms: float
     estimate_ms: float | None
+    position: int | None = None
+    output_bytes: int = 0
+    usage: StepUsage | None = None
+
+
+def printed_bytes(steps: Sequence[StepRecord], running: str | None) -> int:
+    """What the last attempts of the steps printed, less the step that is running."""
+    return sum(int(step.usage.get("output_bytes") or 0) for step in steps if step.id != running)
 
 
 def estimate_left(elapsed_ms: float, done: int, total: int) -> float | None:

@@ -11,6 +11,7 @@ from engine.clock import Clock
 from engine.execution.attempt import AttemptOutcome
 from engine.execution.decide import Finish, RunStep, SkipStep, decide, failure_text
 from engine.execution.expected import EXPECT_AHEAD, upcoming_specs
+from engine.execution.metering import AttemptMeter
 from engine.execution.output import OutputKeeper
 from engine.execution.recording import RunRecorder
 from engine.execution.retry import classify, retry_policy, with_retry
@@ -57,16 +58,9 @@ class Driver:
         self._clock = services.clock
 
     async def drive(self, run: Run) -> None:
-        """Go on until the execution ends; its state is `running` on entry and an ended one on return."""
-        run.clock_started = self._clock.monotonic()
+        """Go on until the execution ends, or the driver is to leave it paused."""
         self._expect(run)
-        while True:
-            if run.control.cancelled:
-                await self._end(run, ExecutionState.CANCELLED, run.control.cancel_reason)
-                return
-            if run.control.pause_wanted:
-                await self._park(run)
-                continue
+        while await self.may_go_on(run):
             decision = decide(run.needs, run.steps)
             if isinstance(decision, Finish):
                 await self._end(run, decision.state, decision.reason)
@@ -79,6 +73,26 @@ class Driver:
                     failed = next(step for step in run.steps if step.state is StepState.FAILED)
                     await self._end(run, ExecutionState.FAILED, failure_text(failed))
                     return
+
+    async def may_go_on(self, run: Run) -> bool:
+        """A hold between steps. False when nothing more is to be done: it is cancelled now, or left paused.
+
+        Raises what broke the execution.
+        """
+        control = run.control
+        control.begin_step()
+        await control.come_by(between_steps=True)
+        if control.cancelled:
+            await self._end(run, ExecutionState.CANCELLED, control.cancel_reason)
+            return False
+        if control.broken is not None:
+            raise control.broken
+        if control.leaving:
+            if isinstance(decide(run.needs, run.steps), Finish) and run.record.state is ExecutionState.RUNNING:
+                return True
+            await control.on_hold()
+            return False
+        return True
 
     # -- one step --------------------------------------------------------------------------------
 
@@ -108,12 +122,17 @@ class Driver:
             return True
         finally:
             run.current = None
+            run.meter = None
             run.attempt = 0
 
     async def _attempt(self, run: Run, index: int, step: Step, volume: VolumeId) -> AttemptOutcome:
+        if run.control.stopping:
+            # It was to be tried again, but is not any more.
+            return AttemptOutcome(False, run.head.layer, changed=False, cancelled=True)
         await self._recorder.attempt_started(run, index)
-        sink, finish = self._output.live(run, step.id)
-        outcome = await self._executor.execute(run.context, step, run.head.layer, volume, run.control, sink)
+        run.meter = meter = AttemptMeter(run.control)
+        sink, finish = self._output.live(run, step.id, meter)
+        outcome = await self._executor.execute(run.context, step, run.head.layer, volume, meter, sink)
         finish()
         return await self._output.keep(run, index, outcome)
 
@@ -146,20 +165,9 @@ class Driver:
 
     # -- the execution ---------------------------------------------------------------------------
 
-    async def _park(self, run: Run) -> None:
-        """Wait in state paused until resumed or cancelled."""
-        await self._recorder.paused(run, run.control.pause_reason)
-        run.parked = True
-        await run.control.until_resumed()
-        run.parked = False
-        run.clock_started = self._clock.monotonic()
-        if run.control.cancelled:
-            return
-        await self._recorder.resumed(run)
-        self._expect(run)
-
     async def _end(self, run: Run, state: ExecutionState, reason: str) -> None:
-        await self._recorder.ended(run, state, reason)
+        async with run.verbs:
+            await self._recorder.ended(run, state, reason)
         self._provider.expect(run.id, ())
 
     async def fail(self, run: Run, reason: str) -> None:

@@ -7,28 +7,34 @@ next one finds the execution `running` without an owner and `recover` makes it `
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 from engine.clock import Clock
-from engine.errors import WrongStateError
+from engine.errors import EngineClosingError, WrongStateError
 from engine.events.bus import EventBus
 from engine.events.types import EventKind
 from engine.execution.admission import check_checkpoint_name
 from engine.execution.control import PauseMode
-from engine.execution.decide import Progress, estimate_left
+from engine.execution.decide import Progress, estimate_left, printed_bytes, steps_done
 from engine.execution.forking import Forker
 from engine.execution.locks import ExecutionLocks
 from engine.execution.opening import ExecutionOpener
+from engine.execution.pausing import PauseKeeper
+from engine.execution.queue import ExecutionQueue, Load
+from engine.execution.recovery import recover_execution
 from engine.execution.rollback import RollbackService
 from engine.execution.run import Run
 from engine.execution.supervision import RunSupervisor
 from engine.execution.writer import JournalWriter
 from engine.journal.journal import Transaction
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, Request, StepRecord
-from engine.journal.states import ENDED, ROLLBACK_ALLOWED, ExecutionState, StepState
+from engine.journal.states import ENDED, PAUSE_ALLOWED, ROLLBACK_ALLOWED, ExecutionState, StepState
 from engine.plan.model import Plan, Step
 
 
@@ -40,9 +46,18 @@ class EngineServices:
     opener: ExecutionOpener
     forker: Forker
     supervisor: RunSupervisor
+    pauses: PauseKeeper
+    queue: ExecutionQueue
     rollback: RollbackService
     locks: ExecutionLocks
     clock: Clock
+
+
+class CloseMode(StrEnum):
+    """What becomes of the executions that are driven when the engine closes."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
 
 
 class ExecutionEngine:
@@ -58,6 +73,9 @@ class ExecutionEngine:
         self._rollback = services.rollback
         self._locks = services.locks
         self._clock = services.clock
+        self._pauses = services.pauses
+        self._queue = services.queue
+        self._closing = ""
 
     @property
     def bus(self) -> EventBus:
@@ -87,21 +105,31 @@ class ExecutionEngine:
         keep: bool = False,
         request: Request | None = None,
     ) -> str:
-        """Accept the plan over the directory `workspace`, start driving it, return the execution's id.
+        """Accept the plan over the directory `workspace` and return the execution's id: it is driven from now on, or
+        waits, `idle`, for its turn. What waits takes no disk; what is wrong with the workspace then fails it later.
 
         request: remembered in the transaction that accepts the plan.
 
         Raises:
+          QueueFullError: too many wait already. EngineClosingError.
           NotFoundError: `workspace` is not a directory, or a secret that the plan names is not given.
           ImageNotFoundError, ImageRefusedError, SandboxUnavailableError: this machine cannot run it.
           HostDiskFullError, TreeRefusedError: the workspace cannot be laid under layers.
         """
-        run = await self._opener.accept(plan, workspace, name=name, secrets=secrets or {}, keep=keep, request=request)
-        self._supervisor.launch(run)
+        self._refuse_when_closing()
+        run, place = await self._opener.accept(
+            plan, workspace, name=name, secrets=secrets or {}, keep=keep, request=request
+        )
+        self._supervisor.launch(run, place)
         return run.id
 
+    @property
+    def load(self) -> Load:
+        """How much this process is doing."""
+        return self._queue.load
+
     def drives(self, execution_id: str) -> bool:
-        """Whether this process drives the execution now."""
+        """Whether this process drives the execution now, or will when it is its turn."""
         return self._supervisor.find(execution_id) is not None
 
     async def fork(
@@ -125,10 +153,27 @@ class ExecutionEngine:
         Raises:
           NotFoundError: no such execution or checkpoint, or it is being removed. And as `start`.
         """
-        run = await self._forker.fork(
-            execution_id, checkpoint, plan=plan, name=name, secrets=secrets or {}, keep=keep, request=request
-        )
-        self._supervisor.launch(run)
+        self._refuse_when_closing()
+        origin = await self._blocking(self._journal.execution, execution_id)
+        fork_id = uuid.uuid4().hex
+        place = self._queue.enter(fork_id, origin.workspace, resumed=False)
+        try:
+            run = await self._forker.fork(
+                execution_id,
+                checkpoint,
+                plan=plan,
+                name=name,
+                secrets=secrets or {},
+                keep=keep,
+                request=request,
+                fork_id=fork_id,
+            )
+        except BaseException:
+            self._queue.leave(fork_id)
+            raise
+        if not place.granted:
+            await self._opener.close_volume(run)
+        self._supervisor.launch(run, place)
         return run.id
 
     async def wait(self, execution_id: str) -> ExecutionRecord:
@@ -145,47 +190,75 @@ class ExecutionEngine:
         steps = await self._blocking(self._journal.steps, record.id)
         return record, steps[0]
 
-    async def resume(self, execution_id: str, secrets: Mapping[str, str] | None = None) -> None:
-        """Go on with a paused execution from its head; returns when it is being driven.
+    async def resume(self, execution_id: str, secrets: Mapping[str, str] | None = None) -> ExecutionRecord:
+        """Go on with a paused execution: from its head, or where its sandbox was frozen.
+
+        It is `running` on return, or `idle` when it must wait for its turn (it comes before those that never ran).
+        A pause that has not taken effect yet is taken back.
 
         Raises:
           NotFoundError, WrongStateError (not paused), ExecutionLockedError (another process drives it).
-          LayerCorruptError: a layer below the head is damaged.
+          LayerCorruptError: a layer below the head is damaged. QueueFullError, EngineClosingError.
         """
-        live = self._supervisor.find(execution_id)
-        if live is not None:
-            if not live.control.pause_wanted:
-                raise WrongStateError("resume", execution_id, live.record.state.value, ["paused"])
-            await live.control.resume()
-            return
-        self._supervisor.launch(await self._opener.reopen(execution_id, secrets or {}))
+        self._refuse_when_closing()
+        run = await self._find_live(execution_id)
+        if run is None:
+            run = await self._opener.reopen(execution_id, secrets or {})
+            try:
+                if self._queue.has_room:
+                    await self._opener.open_volume(run)
+                self._queue.check_room()
+            except BaseException:
+                await self._opener.close(run)
+                raise
+            self._supervisor.launch(run)
+        await self._pauses.resume(run)
+        return run.record
 
     # -- control ---------------------------------------------------------------------------------
 
-    async def pause(self, execution_id: str, mode: PauseMode = PauseMode.AFTER_STEP, reason: str = "asked for") -> None:
-        """Pause an execution that this process drives; with `now` the sandbox is frozen on return. Idempotent.
+    async def pause(
+        self, execution_id: str, mode: PauseMode = PauseMode.AFTER_STEP, reason: str = "asked for"
+    ) -> ExecutionRecord:
+        """Pause an execution that this process drives, or that waits here for its turn.
+
+        `now`: its sandbox is frozen and the journal says `paused` when this returns; an attempt that was just ending
+        is written down first. `after_step`: the running step ends first; the record returned may still be `running`.
+        In a wait for the next attempt both take effect at once; while the environment is set up, when that is done.
+        Idempotent: a paused execution stays as it is; `now` outdoes an `after_step` that has not taken effect.
 
         Raises:
-          NotFoundError, WrongStateError: not running here.
+          NotFoundError; WrongStateError: it has ended; ExecutionLockedError: another process drives it.
+          SandboxUnavailableError: the sandbox cannot be frozen; it goes on.
         """
-        run = await self._live(execution_id, "pause", [ExecutionState.RUNNING])
-        await run.control.pause(mode, reason)
+        run = await self._find_live(execution_id)
+        if run is not None:
+            await self._pauses.pause(run, mode, reason)
+        else:
+            record = await self._blocking(self._journal.execution, execution_id)
+            if record.state in ENDED:
+                raise WrongStateError("pause", execution_id, record.state.value, _names(PAUSE_ALLOWED))
+            if record.state is not ExecutionState.PAUSED:
+                # Nobody drives it if the lock can be had: then it is paused with that.
+                async with self._locked(execution_id):
+                    pass
+        return await self._blocking(self._journal.execution, execution_id)
 
     async def cancel(self, execution_id: str, reason: str = "asked for") -> ExecutionRecord:
-        """Kill what runs, discard its layer, end as `cancelled`. Idempotent; a paused execution is cancelled too.
+        """Kill what runs, discard its layer, end as `cancelled`. Idempotent; from any state that is not an end.
 
         Raises:
           NotFoundError; WrongStateError: it has completed or failed; ExecutionLockedError: another process has it.
         """
-        run = self._supervisor.find(execution_id)
+        run = await self._find_live(execution_id)
         if run is not None:
             await run.control.cancel(reason)
-            return await self.wait(execution_id)
+            await self._supervisor.wait(execution_id)
         record = await self._blocking(self._journal.execution, execution_id)
         if record.state is ExecutionState.CANCELLED:
             return record
         if record.state in ENDED:
-            raise WrongStateError("cancel", execution_id, record.state.value, ["running", "paused"])
+            raise WrongStateError("cancel", execution_id, record.state.value, _names(PAUSE_ALLOWED))
         async with self._locked(execution_id):
 
             def change(tx: Transaction) -> None:
@@ -197,13 +270,17 @@ class ExecutionEngine:
         return await self._blocking(self._journal.execution, execution_id)
 
     async def get_progress(self, execution_id: str) -> Progress:
-        """How far it is. Raises NotFoundError."""
+        """How far it is; with what the running attempt has used so far when it runs in this process.
+
+        Raises NotFoundError.
+        """
         run = self._supervisor.find(execution_id)
         if run is not None:
-            return run.progress(self._clock)
+            disk_bytes = await self._blocking(run.meter.disk) if run.meter is not None else None
+            return run.progress(self._clock, self._queue.position(execution_id), disk_bytes)
         record = await self._blocking(self._journal.execution, execution_id)
         steps = await self._blocking(self._journal.steps, execution_id)
-        done = sum(s.state in (StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED) for s in steps)
+        done = steps_done(steps)
         running = next((step for step in steps if step.state is StepState.RUNNING), None)
         elapsed = await self._blocking(self._journal.elapsed_ms, record)
         left = None if record.state in ENDED else estimate_left(elapsed, done, len(steps))
@@ -216,6 +293,7 @@ class ExecutionEngine:
             running.attempts if running else 0,
             elapsed,
             left,
+            output_bytes=printed_bytes(steps, running.id if running else None),
         )
 
     async def rollback(
@@ -223,20 +301,15 @@ class ExecutionEngine:
     ) -> CheckpointRecord:
         """Move the head back to checkpoint `to` (default: one back); the execution is `paused` afterwards.
 
+        An attempt that is frozen is killed and leaves no trace.
+
         Raises:
           NotFoundError: no such execution or checkpoint. WrongStateError: it is idle or running.
           ExecutionLockedError: another process works on it.
         """
-        run = self._supervisor.find(execution_id)
+        run = await self._find_live(execution_id)
         if run is not None:
-            if not run.parked:
-                raise WrongStateError("roll back", execution_id, run.record.state.value, _names(ROLLBACK_ALLOWED))
-            target = await self._blocking(self._rollback.target, execution_id, run.head, to)
-            run.steps = await self._rollback.roll_back(
-                execution_id, run.steps, target, "asked for", reopen=True, request=request
-            )
-            run.head = target
-            return target
+            return await self._roll_back_live(run, to, request)
         async with self._locked(execution_id):
             record = await self._blocking(self._journal.execution, execution_id)
             if record.state not in ROLLBACK_ALLOWED:
@@ -245,20 +318,28 @@ class ExecutionEngine:
             target = await self._blocking(self._rollback.target, execution_id, head, to)
             steps = await self._blocking(self._journal.steps, execution_id)
             await self._rollback.roll_back(execution_id, steps, target, "asked for", reopen=True, request=request)
+            reason = f"rolled back to {target.id}"
 
             def change(tx: Transaction) -> None:
-                tx.move(execution_id, ExecutionState.PAUSED, f"rolled back to {target.id}")
+                tx.move(execution_id, ExecutionState.PAUSED, reason)
                 tx.set_execution(execution_id, end_time=None)
                 if record.state is not ExecutionState.PAUSED:
-                    tx.emit(
-                        execution_id,
-                        EventKind.EXECUTION_PAUSED,
-                        None,
-                        reason=f"rolled back to {target.id}",
-                        head=target.id,
-                    )
+                    tx.emit(execution_id, EventKind.EXECUTION_PAUSED, None, reason=reason, head=target.id)
 
             await self._writer.write(change)
+            return target
+
+    async def _roll_back_live(self, run: Run, to: str | None, request: Request | None) -> CheckpointRecord:
+        async with run.verbs:
+            if run.record.state is not ExecutionState.PAUSED:
+                raise WrongStateError("roll back", run.id, run.record.state.value, _names(ROLLBACK_ALLOWED))
+            target = await self._blocking(self._rollback.target, run.id, run.head, to)
+            await self._pauses.stand_still(run)
+            run.steps = await self._rollback.roll_back(
+                run.id, run.steps, target, "asked for", reopen=True, request=request
+            )
+            run.head = target
+            run.record = replace(run.record, head=target.id)
             return target
 
     async def checkpoint(self, execution_id: str, name: str, *, request: Request | None = None) -> CheckpointRecord:
@@ -281,29 +362,50 @@ class ExecutionEngine:
 
         return await self._writer.write(change)
 
-    async def close(self) -> None:
-        """Cancel what this process still drives and wait for its end. Idempotent."""
-        for run in self._supervisor:
-            await run.control.cancel("the process that ran it is ending")
+    async def close(
+        self, reason: str = "the process that ran it is ending", mode: CloseMode = CloseMode.CANCEL
+    ) -> None:
+        """Stop driving what this process still drives and wait until nothing of it runs. Idempotent.
+
+        cancel: all of it ends as `cancelled`. pause: all of it is left `paused` with `reason` (what is paused already
+        keeps its own); attempts under way leave no trace, and `resume`, here or in another process, makes them again.
+        Nothing is started or resumed any more from now on.
+        """
+        self._closing = reason
+        runs = tuple(self._supervisor)
+        if mode is CloseMode.PAUSE:
+            stops = [run.control.leave(reason) for run in runs]
+        else:
+            stops = [run.control.cancel(reason) for run in runs]
+        outcomes = await asyncio.gather(*stops, return_exceptions=True)
         await self._supervisor.wait_all()
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     # -- inside ----------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _locked(self, execution_id: str) -> AsyncIterator[None]:
-        """Hold the execution's lock for the block. Raises ExecutionLockedError."""
+        """Hold the lock of an execution that nobody drives for the block. Raises ExecutionLockedError."""
         lock = await self._blocking(self._locks.acquire, execution_id)
         try:
+            await self._blocking(recover_execution, self._journal, execution_id)
             yield
         finally:
             await self._blocking(self._locks.release, lock)
 
-    async def _live(self, execution_id: str, verb: str, allowed: Sequence[ExecutionState]) -> Run:
+    async def _find_live(self, execution_id: str) -> Run | None:
+        """The run, while this process drives it; what has come to its end is waited for."""
         run = self._supervisor.find(execution_id)
-        if run is None:
-            record = await self._blocking(self._journal.execution, execution_id)
-            raise WrongStateError(verb, execution_id, record.state.value, _names(allowed))
+        if run is not None and (run.record.state in ENDED or run.control.leaving):
+            await self._supervisor.wait(execution_id)
+            return None
         return run
+
+    def _refuse_when_closing(self) -> None:
+        if self._closing:
+            raise EngineClosingError(self._closing)
 
 
 def _names(states: Sequence[ExecutionState] | frozenset[ExecutionState]) -> list[str]:

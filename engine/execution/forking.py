@@ -89,9 +89,15 @@ class Forker:
         secrets: Mapping[str, str] | None,
         keep: bool,
         request: Request | None = None,
+        fork_id: str | None = None,
     ) -> Run:
-        """A new execution in state idle. Raises as `ExecutionEngine.fork`; then nothing is left of it."""
-        making = asyncio.ensure_future(self._fork(execution_id, checkpoint, plan, name, secrets or {}, keep, request))
+        """A new execution in state idle, with its volume open. fork_id: its id, else a new one.
+
+        Raises as `ExecutionEngine.fork`; then nothing is left of it.
+        """
+        making = asyncio.ensure_future(
+            self._fork(execution_id, checkpoint, plan, name, secrets or {}, keep, request, fork_id or uuid.uuid4().hex)
+        )
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
@@ -110,6 +116,7 @@ class Forker:
         given: Mapping[str, str],
         keep: bool,
         request: Request | None,
+        fork_id: str,
     ) -> Run:
         source = await self._blocking(self._source, execution_id, checkpoint)
         followed = plan or parse_plan(source.record.plan_json, "the journal")
@@ -117,7 +124,7 @@ class Forker:
         root = await self._blocking(workspace_root, Path(source.record.workspace))
         # The origin's own image, also when the name that its plan gives means another one by now.
         image_id = source.record.image_id if plan is None else await self._resolved(plan)
-        record = self._record(source, followed, name, image_id)
+        record = self._record(fork_id, source, followed, name, image_id)
         lock = await self._blocking(self._services.locks.acquire, record.id)
         try:
             layer, hide = await self._blocking(self._stand, record, source, followed, root.path)
@@ -129,7 +136,9 @@ class Forker:
         context = context_of(record.id, followed, root, image_id, given, hide)
         recorded = await self._blocking(self._journal.baseline, record.id)
         record = await self._blocking(self._journal.execution, record.id)
-        return run_of(record, context, steps, head, lock, recorded)
+        run = run_of(record, context, steps, head, lock, recorded)
+        run.opened = True
+        return run
 
     async def _resolved(self, plan: Plan) -> str:
         return await self._services.environments.resolve(plan.environment)
@@ -141,7 +150,7 @@ class Forker:
         line = ancestry(self._journal.checkpoints(execution_id), point.id)
         return _Source(record, line, self._journal.steps(execution_id))
 
-    def _record(self, source: _Source, plan: Plan, name: str | None, image_id: str) -> ExecutionRecord:
+    def _record(self, fork_id: str, source: _Source, plan: Plan, name: str | None, image_id: str) -> ExecutionRecord:
         execution_id = uuid.uuid4().hex
         return ExecutionRecord(
             id=execution_id,

@@ -9,19 +9,21 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from engine.checkpoints import baseline
 from engine.clock import Clock
 from engine.errors import WrongStateError
-from engine.events.types import EventKind
 from engine.execution.admission import Root, accept, checked_secrets, workspace_root
 from engine.execution.attempt import ExecutionContext
 from engine.execution.environments import Environments
 from engine.execution.hide import HiddenPaths
 from engine.execution.locks import ExecutionLocks
 from engine.execution.masking import Masker
+from engine.execution.queue import ExecutionQueue, Place
+from engine.execution.recovery import recover_execution
 from engine.execution.run import Run
 from engine.execution.volumes import ExecutionVolumes
 from engine.execution.writer import JournalWriter
@@ -30,6 +32,7 @@ from engine.journal.records import CheckpointRecord, ExecutionRecord, Request, S
 from engine.journal.states import ExecutionState
 from engine.plan.model import Plan
 from engine.plan.parse import parse_plan
+from sandbox.errors import LayerNotFoundError
 from sandbox.workspace.layer import VolumeId
 from sandbox.workspace.store import LayerStore
 
@@ -42,6 +45,7 @@ class OpenerServices:
     store: LayerStore
     volumes: ExecutionVolumes
     environments: Environments
+    queue: ExecutionQueue
     locks: ExecutionLocks
     clock: Clock
     lease: str
@@ -65,56 +69,107 @@ class ExecutionOpener:
         secrets: Mapping[str, str],
         keep: bool,
         request: Request | None = None,
-    ) -> Run:
-        """A new execution in state idle. Raises as `ExecutionEngine.start`; then nothing is left of it."""
+    ) -> tuple[Run, Place]:
+        """A new execution in state idle, and its place in the queue; when it is its turn, its volume is open.
+
+        Raises as `ExecutionEngine.start`; then nothing is left of it.
+        """
         start_ns = time.time_ns()
         given = checked_secrets(plan, secrets)
         root = await self._blocking(workspace_root, workspace)
         image_id = await self._services.environments.resolve(plan.environment)
         execution_id = uuid.uuid4().hex
-        lock = await self._blocking(self._services.locks.acquire, execution_id)
+        place = self._services.queue.enter(execution_id, os.fspath(root.path), resumed=False)
+        try:
+            lock = await self._blocking(self._services.locks.acquire, execution_id)
+        except BaseException:
+            self._services.queue.leave(execution_id)
+            raise
         try:
             context = context_of(execution_id, plan, root, image_id, given, HiddenPaths(root.path))
-            await self._blocking(self._services.volumes.create, context)
+            base: Mapping[bytes, dict[str, Any] | None] = {}
+            opened = place.granted
+            if opened:
+                await self._blocking(self._services.volumes.create, context)
+                base = await self._blocking(baseline.begin, root.path)
             record = self._record(context, root, name, start_ns)
             steps = [StepRecord(execution_id, i, s.id, s.type) for i, s in enumerate(plan.steps)]
-            root_record = await self._blocking(baseline.begin, root.path)
-            head = await self._writer.write(lambda tx: accept(tx, record, steps, root_record, keep, request))
+            position = None if opened else self._services.queue.position(execution_id)
+            head = await self._writer.write(lambda tx: accept(tx, record, steps, base, keep, request, position))
         except BaseException:
+            self._services.queue.leave(execution_id)
             await self._blocking(self._abandon, VolumeId(execution_id), execution_id, lock)
             raise
         record = await self._blocking(self._journal.execution, execution_id)
-        return run_of(record, context, steps, head, lock, root_record)
+        run = run_of(record, context, steps, head, lock, base)
+        run.opened = opened
+        return run, place
 
     async def reopen(self, execution_id: str, secrets: Mapping[str, str]) -> Run:
-        """A paused execution, which is running from now on. Raises as `ExecutionEngine.resume`."""
+        """A paused execution, as it stands. Raises as `ExecutionEngine.resume`."""
         lock = await self._blocking(self._services.locks.acquire, execution_id)
         try:
+            await self._blocking(recover_execution, self._journal, execution_id)
             record = await self._blocking(self._journal.execution, execution_id)
             if record.state is not ExecutionState.PAUSED:
                 raise WrongStateError("resume", execution_id, record.state.value, ["paused"])
             plan = parse_plan(record.plan_json, "the journal")
             given = checked_secrets(plan, secrets)
-            await self._blocking(self._services.store.open_volume, VolumeId(execution_id))
             root = await self._blocking(workspace_root, Path(record.workspace))
-            mask = await self._blocking(self._services.store.mask, VolumeId(execution_id))
-            hide = HiddenPaths(root.path, {plan.sandbox.hide: mask})
+            hide = await self._blocking(self._hidden, execution_id, root.path, plan)
             context = context_of(execution_id, plan, root, record.image_id, given, hide)
             steps = await self._blocking(self._journal.steps, execution_id)
             head = await self._blocking(self._journal.checkpoint, execution_id, record.head)
-
-            def change(tx: Transaction) -> None:
-                tx.move(execution_id, ExecutionState.RUNNING)
-                tx.set_execution(execution_id, lease=self._services.lease, end_time=None)
-                tx.emit(execution_id, EventKind.EXECUTION_RESUMED, None, head=head.id)
-
-            await self._writer.write(change)
+            known = await self._blocking(self._journal.baseline, execution_id)
+            await self._writer.write(lambda tx: tx.set_execution(execution_id, lease=self._services.lease))
         except BaseException:
             await self._blocking(self._services.locks.release, lock)
             raise
-        record = await self._blocking(self._journal.execution, execution_id)
-        known = await self._blocking(self._journal.baseline, execution_id)
         return run_of(record, context, steps, head, lock, known)
+
+    def _hidden(self, execution_id: str, workspace: Path, plan: Plan) -> HiddenPaths:
+        """Blocking. What was hidden when its volume was made stays so; what waited for its turn has none yet."""
+        try:
+            return HiddenPaths(workspace, {plan.sandbox.hide: self._services.store.mask(VolumeId(execution_id))})
+        except LayerNotFoundError:
+            return HiddenPaths(workspace)
+
+    async def open_volume(self, run: Run) -> None:
+        """Have the run's volume open, made if it never was: what waited for its turn has none. Idempotent.
+
+        Raises as `LayerStore.create_volume` and `open_volume`; NotFoundError: the workspace is gone.
+        """
+        if run.opened:
+            return
+        try:
+            await self._blocking(self._services.store.open_volume, run.context.volume)
+        except LayerNotFoundError:
+            if run.recorded or run.head.layer is not None:
+                raise
+            await self._lay_volume(run)
+        run.opened = True
+
+    async def _lay_volume(self, run: Run) -> None:
+        """The workspace is looked at for the first time now: what it was when the plan was accepted nobody saw."""
+        start_ns = time.time_ns()
+        root = await self._blocking(workspace_root, run.context.workspace)
+        context = replace(run.context, owner=root.owner, hide=HiddenPaths(root.path))
+        await self._blocking(self._services.volumes.create, context)
+        base = await self._blocking(baseline.begin, root.path)
+
+        def change(tx: Transaction) -> None:
+            tx.set_execution(run.id, workspace_dev=root.device, workspace_inode=root.inode, start_ns=start_ns)
+            tx.add_baseline(run.id, base)
+
+        await self._writer.write(change)
+        run.context = context
+        run.record = replace(run.record, workspace_dev=root.device, workspace_inode=root.inode, start_ns=start_ns)
+        run.recorded.update(dict.fromkeys(base))
+
+    async def close_volume(self, run: Run) -> None:
+        """Take no room while it waits: `open_volume` opens it again."""
+        await self._blocking(self._services.volumes.close, run)
+        run.opened = False
 
     async def close(self, run: Run) -> None:
         """Close the run's volumes and give its lock back."""

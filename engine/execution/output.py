@@ -9,6 +9,7 @@ from engine.events.types import OutputChunk
 from engine.execution.attempt import AttemptOutcome
 from engine.execution.logs import LogStore
 from engine.execution.masking import Masker
+from engine.execution.metering import AttemptMeter
 from engine.execution.run import Run
 from engine.execution.writer import JournalWriter
 from sandbox.spec import Stream
@@ -21,8 +22,10 @@ class OutputKeeper:
         self._writer = writer
         self._logs = logs
 
-    def live(self, run: Run, step_id: str) -> tuple[Callable[[Stream, bytes], None], Callable[[], None]]:
-        """A sink that shows output live, masked; and what to call when the attempt has ended."""
+    def live(
+        self, run: Run, step_id: str, meter: AttemptMeter
+    ) -> tuple[Callable[[Stream, bytes], None], Callable[[], None]]:
+        """A sink that shows output live, masked, and counts it; and what to call when the attempt has ended."""
         streams = {stream: run.masker.stream() for stream in Stream}
         attempt = run.attempt
 
@@ -31,6 +34,7 @@ class OutputKeeper:
                 self._writer.bus.publish(OutputChunk(run.id, step_id, attempt, stream, data))
 
         def sink(stream: Stream, chunk: bytes) -> None:
+            meter.printed += len(chunk)
             show(stream, streams[stream].feed(chunk))
 
         def finish() -> None:

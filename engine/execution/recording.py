@@ -6,15 +6,16 @@ The journal row is the commit point of a step: layers committed before it are ru
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from engine.clock import Clock
 from engine.events.types import EventKind
 from engine.execution.attempt import AttemptOutcome
+from engine.execution.control import PauseMode
 from engine.execution.logs import TAIL_BYTES
+from engine.execution.metering import outcome_usage
 from engine.execution.run import Run
-from engine.execution.step import usage_json
 from engine.execution.writer import JournalWriter
 from engine.journal.journal import Transaction
 from engine.journal.records import CheckpointKind, CheckpointRecord
@@ -143,47 +144,47 @@ class RunRecorder:
 
     # -- the execution ---------------------------------------------------------------------------
 
-    async def started(self, run: Run) -> None:
-        """idle -> running."""
+    async def queued(self, run: Run, position: int) -> None:
+        """paused -> idle: it is to go on, when its turn comes."""
 
-        def begin(tx: Transaction) -> None:
+        def change(tx: Transaction) -> None:
+            tx.move(run.id, ExecutionState.IDLE)
+            tx.emit(run.id, EventKind.EXECUTION_QUEUED, None, position=position)
+
+        await self._writer.write(change)
+        run.record = replace(run.record, state=ExecutionState.IDLE, reason="")
+
+    async def going(self, run: Run, resumed: bool) -> None:
+        """idle or paused -> running. resumed: it was paused before."""
+        fresh = run.record.start_time is None
+
+        def change(tx: Transaction) -> datetime:
             tx.move(run.id, ExecutionState.RUNNING)
-            tx.set_execution(run.id, start_time=tx.now)
-            tx.emit(
-                run.id,
-                EventKind.EXECUTION_STARTED,
-                None,
-                name=run.record.name,
-                plan_digest=run.record.plan_digest,
-                steps=len(run.steps),
-                image=run.record.image_id,
-                workspace=run.record.workspace,
-            )
+            tx.set_execution(run.id, end_time=None, **({"start_time": tx.now} if fresh else {}))
+            if resumed:
+                tx.emit(run.id, EventKind.EXECUTION_RESUMED, run.step_id, head=run.head.id)
+            if fresh:
+                tx.emit(run.id, EventKind.EXECUTION_STARTED, None, **_beginning(run))
+            return tx.now
 
-        await self._writer.write(begin)
-        run.record = replace(run.record, state=ExecutionState.RUNNING)
+        now = await self._writer.write(change)
+        started = now if fresh else run.record.start_time
+        run.record = replace(run.record, state=ExecutionState.RUNNING, reason="", end_time=None, start_time=started)
+        run.running_since = self._clock.monotonic()
 
-    async def paused(self, run: Run, reason: str) -> None:
-        """running -> paused."""
+    async def paused(self, run: Run, mode: PauseMode, reason: str) -> None:
+        """running or idle -> paused; a step that is under way stays `running`."""
         elapsed = int(run.elapsed_ms(self._clock))
 
         def change(tx: Transaction) -> None:
             tx.move(run.id, ExecutionState.PAUSED, reason)
             tx.set_execution(run.id, run_ms=elapsed)
-            tx.emit(run.id, EventKind.EXECUTION_PAUSED, None, reason=reason, head=run.head.id)
+            data = {"mode": mode.value, "reason": reason, "head": run.head.id}
+            tx.emit(run.id, EventKind.EXECUTION_PAUSED, run.step_id, **data)
 
         await self._writer.write(change)
+        run.running_since = None
         run.record = replace(run.record, state=ExecutionState.PAUSED, reason=reason, run_ms=elapsed)
-
-    async def resumed(self, run: Run) -> None:
-        """paused -> running."""
-
-        def change(tx: Transaction) -> None:
-            tx.move(run.id, ExecutionState.RUNNING)
-            tx.emit(run.id, EventKind.EXECUTION_RESUMED, None, head=run.head.id)
-
-        await self._writer.write(change)
-        run.record = replace(run.record, state=ExecutionState.RUNNING, reason="")
 
     async def ended(self, run: Run, state: ExecutionState, reason: str) -> None:
         kind = {
@@ -200,6 +201,7 @@ class RunRecorder:
             tx.emit(run.id, kind, None, reason=reason, head=run.head.id, duration_ms=elapsed)
 
         await self._writer.write(change)
+        run.running_since = None
         run.record = await self._writer.blocking(self._writer.journal.execution, run.id)
 
     def _progress(self, run: Run, index: int) -> dict[str, Any]:
@@ -210,6 +212,17 @@ class RunRecorder:
             "step": run.steps[index].id,
             "elapsed_ms": round(progress.elapsed_ms, 1),
         }
+
+
+def _beginning(run: Run) -> dict[str, Any]:
+    """An execution's start as data of an event."""
+    return {
+        "name": run.record.name,
+        "plan_digest": run.record.plan_digest,
+        "steps": len(run.steps),
+        "image": run.record.image_id,
+        "workspace": run.record.workspace,
+    }
 
 
 def _columns(outcome: AttemptOutcome) -> dict[str, Any]:
@@ -223,7 +236,7 @@ def _columns(outcome: AttemptOutcome) -> dict[str, Any]:
         "overhead_ms": round(duration - outcome.run_time.total_seconds() * 1e3, 3),
         "findings": list(outcome.findings),
         "tests": outcome.tests,
-        "usage": usage_json(outcome),
+        "usage": outcome_usage(outcome).to_json(),
         "stdout_tail": outcome.stdout.text()[-TAIL_BYTES:],
         "stderr_tail": outcome.stderr.text()[-TAIL_BYTES:],
     }

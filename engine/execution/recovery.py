@@ -1,4 +1,5 @@
-"""Puts in order what dead processes left: executions that say `running` but that nobody drives.
+"""Puts in order what dead processes left: executions that say `running` or `idle` but that nobody drives, and paused
+ones with a step that was frozen in a process that is gone.
 
 Such an execution becomes `paused` with its reason, at a recovery checkpoint on its head; the step that was
 running is pending again, because an attempt that was not journalled has left no trace. Converges: a second
@@ -20,25 +21,26 @@ REASON = "interrupted: the process that ran it ended"
 def recover_executions(journal: Journal, locks: ExecutionLocks) -> list[str]:
     """Blocking. Ids of the executions that were put in order."""
     recovered = []
-    for record in journal.in_state(ExecutionState.RUNNING, ExecutionState.IDLE):
+    for record in [*journal.in_state(ExecutionState.RUNNING, ExecutionState.IDLE), *journal.paused_in_a_step()]:
         try:
             lock = locks.acquire(record.id)
         except ExecutionLockedError:
             continue
         try:
-            if _recover(journal, record.id):
+            if recover_execution(journal, record.id):
                 recovered.append(record.id)
         finally:
             locks.release(lock)
     return recovered
 
 
-def _recover(journal: Journal, execution_id: str) -> bool:
-    """Under the lock: look again, then pause it."""
+def recover_execution(journal: Journal, execution_id: str) -> bool:
+    """Blocking. Put one in order if that is needed; the caller holds its lock."""
     record: ExecutionRecord = journal.execution(execution_id)
-    if record.state not in (ExecutionState.RUNNING, ExecutionState.IDLE):
-        return False
     steps = journal.steps(execution_id)
+    frozen = record.state is ExecutionState.PAUSED and any(step.state is StepState.RUNNING for step in steps)
+    if record.state not in (ExecutionState.RUNNING, ExecutionState.IDLE) and not frozen:
+        return False
     head = journal.checkpoint(execution_id, record.head)
     with journal.transaction() as tx:
         _pause(tx, record)

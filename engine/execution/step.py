@@ -15,7 +15,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from engine.clock import Clock
 from engine.execution.actions import ACTION_OF, LOOKS_ONLY
@@ -27,7 +26,8 @@ from engine.execution.attempt import (
     StepRefused,
     StepServices,
 )
-from engine.execution.control import RunControl
+from engine.execution.control import Rest, StoppedError
+from engine.execution.metering import AttemptMeter
 from engine.plan.model import Step, StepSettings
 from sandbox.errors import (
     ImageNotFoundError,
@@ -39,7 +39,7 @@ from sandbox.errors import (
 )
 from sandbox.sandbox import OutputSink
 from sandbox.spec import ExecRequest, ExecResult, SandboxSpec, Verdict
-from sandbox.workspace.layer import LayerKey, LayerName, VolumeId
+from sandbox.workspace.layer import Layer, LayerKey, LayerName, VolumeId
 from sandbox.workspace.manifest import EntryKind
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -68,7 +68,7 @@ class StepExecutor:
         step: Step,
         parent: LayerName | None,
         volume: VolumeId,
-        control: RunControl,
+        meter: AttemptMeter,
         on_output: OutputSink,
     ) -> AttemptOutcome:
         """One attempt of `step` from `parent`. Limits, failures and refusals are in the outcome.
@@ -77,7 +77,7 @@ class StepExecutor:
           LayerError, MountError, HostDiskFullError: the store failed; nothing of the attempt is left.
         """
         started = self._clock.monotonic()
-        attempt = _Attempt(self._services, execution, step, parent, volume, control, on_output)
+        attempt = _Attempt(self._services, execution, step, parent, volume, meter, on_output)
         outcome = await attempt.run()
         return replace(outcome, duration=timedelta(seconds=self._clock.monotonic() - started))
 
@@ -92,7 +92,7 @@ class _Attempt:
         step: Step,
         parent: LayerName | None,
         volume: VolumeId,
-        control: RunControl,
+        meter: AttemptMeter,
         on_output: OutputSink,
     ) -> None:
         self._services = services
@@ -103,7 +103,8 @@ class _Attempt:
         self._spec = sandbox_spec(execution.image_id, self._settings)
         self._parent = parent
         self._volume = volume
-        self._control = control
+        self._meter = meter
+        self._control = meter.control
         self._on_output = on_output
         self._key = LayerKey(f"a-{secrets.token_hex(12)}")
 
@@ -121,12 +122,27 @@ class _Attempt:
                 await self._services.blocking(self._discard)
             raise
         if outcome.ok and outcome.changed and self._settings.checks:
-            outcome = await self._guarded(lambda: self._post_check(outcome))
+            return await self._checked(outcome)
         return outcome
+
+    async def _checked(self, outcome: AttemptOutcome) -> AttemptOutcome:
+        """What the checks make of it; when they do not come to an end, its layer goes too."""
+        assert outcome.layer is not None
+        try:
+            checked = await self._guarded(lambda: self._post_check(outcome))
+        except BaseException:
+            await self._services.blocking(self._store.remove, outcome.layer)
+            raise
+        if checked.cancelled or not checked.changed:
+            await self._services.blocking(self._store.remove, outcome.layer)
+            return replace(checked, layer=self._parent, changed=False, disk_bytes=0)
+        return checked
 
     def _prepare(self) -> None:
         hide = self._execution.hide.mask(self._settings.hide)
         self._store.prepare(self._key, self._parent, self._volume, hide)
+        before = self._store.volume_usage(self._volume)[0].bytes
+        self._meter.disk = lambda: max(0, self._store.volume_usage(self._volume)[0].bytes - before)
 
     async def _act(self) -> AttemptOutcome:
         """Do the step."""
@@ -155,7 +171,7 @@ class _Attempt:
         """Translate every ending of `act` into an outcome."""
         try:
             outcome = await act()
-        except AttemptCancelled:
+        except StoppedError:
             return AttemptOutcome(False, self._parent, False, detail="cancelled", cancelled=True)
         except (StepRefused, PathRefusedError, SpecRefusedError, TreeRefusedError) as refusal:
             return AttemptOutcome(False, self._parent, False, detail=str(refusal), refused=True)
@@ -167,7 +183,7 @@ class _Attempt:
             if error.errno not in FULL:
                 raise
             return self._full(AttemptOutcome(False, self._parent, False))
-        if self._control.cancelled and not outcome.ok:
+        if self._control.stopping and not outcome.ok:
             return replace(outcome, cancelled=True, detail="cancelled")
         return outcome
 
@@ -184,14 +200,26 @@ class _Attempt:
 
     async def _run(self, layer: LayerKey, request: ExecRequest, sink: OutputSink | None = None) -> ExecResult:
         """One request in a fresh sandbox over `layer`."""
-        sandbox = await self._services.provider.claim(self._spec, layer)
+        control = self._control
+        await control.come_by()
+        with control.resting(Rest.NOW):
+            claim = self._services.provider.claim(self._spec, layer)
+            sandbox = await control.unless_stopped(claim, lambda late: late.close())
         try:
-            if not await self._control.admit(sandbox):
-                raise AttemptCancelled
-            return await sandbox.run(request, sink)
+            control.admit(sandbox)
+            await control.come_by()
+            if control.stopping:
+                raise StoppedError
+            with control.resting(Rest.NOW):
+                result = await sandbox.run(request, sink)
         finally:
-            self._control.dismiss(sandbox)
+            control.dismiss(sandbox)
             await sandbox.close()
+        # Frozen as it ended, or just after: nothing of it is written down before it goes on.
+        await control.come_by()
+        if control.stopping:
+            raise StoppedError
+        return result
 
     async def _look(self, layer: LayerName | None, request: ExecRequest, sink: OutputSink | None = None) -> ExecResult:
         """One request in a fresh sandbox over a read-only view of `layer`."""
@@ -220,7 +248,7 @@ class _Attempt:
             return self._full(outcome)
         if committed is None:
             return replace(outcome, layer=self._parent, changed=False)
-        return replace(outcome, layer=committed, changed=True)
+        return replace(outcome, layer=LayerName(committed.id), changed=True, disk_bytes=committed.usage.bytes)
 
     def _full(self, outcome: AttemptOutcome) -> AttemptOutcome:
         """What `outcome` is when the volume had no room for what the step left; an earlier verdict stands."""
@@ -234,14 +262,14 @@ class _Attempt:
             detail=outcome.detail if outcome.verdict else detail,
         )
 
-    def _commit(self) -> LayerName | None:
-        """Blocking. The committed layer's name, None when it was empty (and is removed)."""
+    def _commit(self) -> Layer | None:
+        """Blocking. The committed layer, None when it was empty (and is removed)."""
         name = LayerName(f"l-{secrets.token_hex(12)}")
         layer = self._store.commit(self._key, name)
         if layer.empty:
             self._store.remove(name)
             return None
-        return name
+        return layer
 
     def _discard(self) -> None:
         """Blocking. Throw the active layer away."""
@@ -270,10 +298,6 @@ class _Attempt:
             detail=outcome.detail if report.ok else report.summary,
             findings=(*outcome.findings, *(finding.to_json() for finding in report.findings)),
         )
-
-
-class AttemptCancelled(Exception):
-    """The execution was cancelled before the sandbox could start."""
 
 
 def outcome_of(result: ActionResult, parent: LayerName | None) -> AttemptOutcome:
@@ -314,13 +338,3 @@ def _detail(problems: Sequence[str], ended: ExecResult | None) -> str:
     if ended is not None and ended.exit_code:
         return f"exit code {ended.exit_code}"
     return ""
-
-
-def usage_json(outcome: AttemptOutcome) -> dict[str, Any]:
-    """What the attempt used, as JSON values."""
-    usage = outcome.usage
-    return {
-        "cpu_ms": None if usage.cpu_time is None else usage.cpu_time.total_seconds() * 1e3,
-        "memory_peak_bytes": usage.memory_peak_bytes,
-        "output_bytes": outcome.stdout.total_bytes + outcome.stderr.total_bytes,
-    }

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 
 from engine.errors import EngineError
 from engine.events.types import EventKind
+from engine.execution.control import StoppedError
 from engine.execution.driver import Driver
 from engine.execution.environments import Environments
 from engine.execution.opening import ExecutionOpener
-from engine.execution.recording import RunRecorder
+from engine.execution.pausing import PauseKeeper
+from engine.execution.queue import ExecutionQueue, Place
 from engine.execution.run import Run
 from engine.execution.writer import JournalWriter
-from engine.journal.states import ExecutionState
 from engine.plan.model import Environment
 from sandbox.errors import SandboxError
 from sandbox.workspace.manifest import Manifest
@@ -28,10 +29,11 @@ class SupervisorServices:
     """What the supervisor works with; made by the composition root."""
 
     writer: JournalWriter
-    recorder: RunRecorder
     driver: Driver
     opener: ExecutionOpener
     environments: Environments
+    pauses: PauseKeeper
+    queue: ExecutionQueue
 
 
 class RunSupervisor:
@@ -39,12 +41,14 @@ class RunSupervisor:
 
     def __init__(self, services: SupervisorServices) -> None:
         self._writer = services.writer
-        self._recorder = services.recorder
         self._driver = services.driver
         self._opener = services.opener
         self._environments = services.environments
+        self._pauses = services.pauses
+        self._queue = services.queue
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._orphans: set[asyncio.Future[None]] = set()
 
     def __iter__(self) -> Iterator[Run]:
         return iter(tuple(self._runs.values()))
@@ -53,10 +57,14 @@ class RunSupervisor:
         """The run, when this process drives it."""
         return self._runs.get(execution_id)
 
-    def launch(self, run: Run) -> None:
-        """Drive the run in a task of its own; returns at once."""
+    def launch(self, run: Run, place: Place | None = None) -> None:
+        """Drive the run in a task of its own; returns at once.
+
+        place: in the queue, of a run that was never driven; without it the run waits to be resumed.
+        """
+        self._pauses.adopt(run)
         self._runs[run.id] = run
-        task = asyncio.create_task(self._drive(run), name=f"execution {run.id}")
+        task = asyncio.create_task(self._drive(run, place), name=f"execution {run.id}")
         self._tasks[run.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(run.id, None))
 
@@ -67,36 +75,58 @@ class RunSupervisor:
             await asyncio.shield(task)
 
     async def wait_all(self) -> None:
-        """Return when nothing is driven any more."""
+        """Return when nothing is driven any more and nothing of it is left."""
         if self._tasks:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._pauses.drain()
+        if self._orphans:
+            await asyncio.wait(self._orphans)
 
-    async def _drive(self, run: Run) -> None:
-        """The task of one execution: open, drive, close; ends with the execution in an ended state."""
+    async def _drive(self, run: Run, place: Place | None) -> None:
+        """The task of one execution: open, drive, close."""
         try:
             try:
-                await self._open(run)
-                await self._driver.drive(run)
+                if place is not None:
+                    await self._pauses.begin(run, place)
+                if await self._driver.may_go_on(run):
+                    await self._open(run)
+                    await self._driver.drive(run)
             except (SandboxError, EngineError, OSError) as error:
                 await self._driver.fail(run, f"{type(error).__name__}: {error}")
         finally:
-            self._runs.pop(run.id, None)
-            await self._opener.close(run)
+            self._queue.leave(run.id)
+            self._keep(run.control.orphans)
+            try:
+                await self._opener.close(run)
+            finally:
+                self._runs.pop(run.id, None)
+                run.ended.set()
+
+    def _keep(self, orphans: set[asyncio.Future[None]]) -> None:
+        for orphan in tuple(orphans):
+            self._orphans.add(orphan)
+            orphan.add_done_callback(self._orphans.discard)
 
     async def _open(self, run: Run) -> None:
-        """idle -> running, and the environment's set-up."""
-        if run.record.state is ExecutionState.IDLE:
-            await self._recorder.started(run)
+        """What a run needs before its first step here: its volume, and its environment set up."""
+        await self._opener.open_volume(run)
         environment = run.context.plan.environment
-        if environment.setup and not run.control.cancelled:
-            await self._prepare_environment(run, environment)
+        if environment.setup and not run.control.ending:
+            run.setting_up = True
+            try:
+                await self._prepare_environment(run, environment)
+            except StoppedError:
+                return  # the driver looks why
+            finally:
+                run.setting_up = False
 
     async def _prepare_environment(self, run: Run, environment: Environment) -> None:
         await self._writer.write(
             lambda tx: tx.emit(run.id, EventKind.ENVIRONMENT_PREPARING, None, commands=len(environment.setup))
         )
-        base = await self._environments.resolve(environment)
+        base = await run.control.unless_stopped(self._environments.resolve(environment))
         mask = await self._writer.blocking(run.context.hide.mask, run.context.plan.sandbox.hide) or Manifest()
-        image_id = await self._environments.prepare(environment, base, run.context.workspace, mask.hides)
+        preparing = self._environments.prepare(environment, base, run.context.workspace, mask.hides)
+        image_id = await run.control.unless_stopped(preparing)
         await self._writer.write(lambda tx: tx.set_execution(run.id, image_id=image_id))
         run.context = replace(run.context, image_id=image_id)

@@ -192,6 +192,12 @@ class Journal:
             f"WHERE state IN ({marks}) ORDER BY create_time", tuple(state.value for state in states)
         )
 
+    def paused_in_a_step(self) -> list[ExecutionRecord]:
+        """The paused executions with a step that is running: its attempt stands still, or its process has died."""
+        running = "EXISTS (SELECT 1 FROM steps WHERE execution_id=executions.id AND state=?)"
+        parameters = (ExecutionState.PAUSED.value, StepState.RUNNING.value)
+        return self._select_executions(f"WHERE state=? AND {running} ORDER BY create_time", parameters)
+
     def execution(self, execution_id: str) -> ExecutionRecord:
         """By its full id. Raises NotFoundError."""
         found = self._select_executions("WHERE id=?", (execution_id,))

@@ -16,9 +16,10 @@ from engine.errors import IllegalTransitionError
 class ExecutionState(StrEnum):
     """Where an execution is.
 
-    idle: accepted, nothing has run; the engine starts it. running: a process drives it. paused: waits for
-    `resume` (asked for, or interrupted by the death of its process, or rolled back by hand). completed: every
-    step succeeded or was skipped by plan. failed: a step failed. cancelled: ended on request.
+    idle: accepted or resumed, waits for its turn; the engine goes on with it. running: a process drives it. paused:
+    waits for `resume` (asked for, or interrupted by the death of its process, or rolled back by hand); a step that is
+    `running` then stands still, frozen. completed: every step succeeded or was skipped by plan. failed: a step failed.
+    cancelled: ended on request.
     """
 
     IDLE = "idle"
@@ -49,7 +50,7 @@ EXECUTION_MOVES: Final[Mapping[ExecutionState, frozenset[ExecutionState]]] = Map
     {
         _E.IDLE: frozenset({_E.RUNNING, _E.CANCELLED, _E.FAILED, _E.PAUSED}),
         _E.RUNNING: frozenset({_E.PAUSED, _E.COMPLETED, _E.FAILED, _E.CANCELLED}),
-        _E.PAUSED: frozenset({_E.RUNNING, _E.CANCELLED, _E.PAUSED}),
+        _E.PAUSED: frozenset({_E.IDLE, _E.RUNNING, _E.CANCELLED, _E.FAILED, _E.PAUSED}),
         _E.COMPLETED: frozenset({_E.PAUSED}),
         _E.FAILED: frozenset({_E.PAUSED}),
         _E.CANCELLED: frozenset({_E.PAUSED}),
@@ -74,6 +75,7 @@ ENDED: Final = frozenset({_E.COMPLETED, _E.FAILED, _E.CANCELLED})
 """States in which nothing runs and nothing will without a rollback."""
 
 ROLLBACK_ALLOWED: Final = frozenset({_E.PAUSED, _E.COMPLETED, _E.FAILED, _E.CANCELLED})
+PAUSE_ALLOWED: Final = frozenset({_E.IDLE, _E.RUNNING, _E.PAUSED})
 APPLY_ALLOWED: Final = ROLLBACK_ALLOWED
 
 

@@ -153,12 +153,12 @@ class ExecutionClient:
             if record.state.value not in ("idle", "running"):
                 return record
 
-    async def resume(self, execution_id: str, secrets: Mapping[str, str] | None = None) -> None:
-        """Go on with a paused execution."""
+    async def resume(self, execution_id: str, secrets: Mapping[str, str] | None = None) -> ExecutionRecord:
+        """Go on with a paused execution; it is running on return, or idle while it waits for its turn."""
         message = execution_service_pb2.ResumeRequest(
             execution_id=execution_id, request_id=str(uuid.uuid4()), secrets=dict(secrets or {})
         )
-        await self._call(self._executions.Resume, message, SLOW)
+        return execution_record((await self._call(self._executions.Resume, message, SLOW)).execution)
 
     # -- control ---------------------------------------------------------------------------------
 

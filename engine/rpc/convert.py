@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -21,7 +22,7 @@ from engine.checkpoints.render import FileStat
 from engine.checkpoints.swapping import Stayed
 from engine.events.types import OutputChunk
 from engine.execution.control import PauseMode
-from engine.execution.decide import Progress
+from engine.execution.decide import Progress, StepUsage
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
 from engine.journal.states import ExecutionState, StepState
 from engine.rpc.times import ms_to_duration, to_datetime, to_ms, to_timestamp
@@ -189,6 +190,9 @@ def progress_message(progress: Progress) -> pb.Progress:
         attempt=progress.attempt,
         elapsed=ms_to_duration(progress.elapsed_ms),
         estimated_remaining=ms_to_duration(progress.estimate_ms),
+        queue_position=progress.position or 0,
+        output_bytes=progress.output_bytes,
+        current_usage=None if progress.usage is None else usage_message(asdict(progress.usage)),
     )
 
 
@@ -202,6 +206,9 @@ def progress_record(message: pb.Progress) -> Progress:
         attempt=message.attempt,
         elapsed_ms=to_ms(message.elapsed),
         estimate_ms=to_ms(message.estimated_remaining) if message.HasField("estimated_remaining") else None,
+        position=message.queue_position or None,
+        output_bytes=message.output_bytes,
+        usage=StepUsage(**usage_json(message.current_usage)) if message.HasField("current_usage") else None,
     )
 
 

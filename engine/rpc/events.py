@@ -139,6 +139,7 @@ ROWS: Final[Mapping[EventKind, Row]] = MappingProxyType(
         EventKind.EXECUTION_CANCELLED: _row("EXECUTION_CANCELLED", "execution", _EXECUTION, _ENDED, "duration_ms"),
         EventKind.EXECUTION_PAUSED: _row("EXECUTION_PAUSED", "execution", _EXECUTION, "reason head mode", "mode"),
         EventKind.EXECUTION_RESUMED: _row("EXECUTION_RESUMED", "execution", _EXECUTION, "head"),
+        EventKind.EXECUTION_QUEUED: _row("EXECUTION_QUEUED", "execution", _EXECUTION, "position"),
         EventKind.EXECUTION_FORKED: _row("EXECUTION_FORKED", "fork", _FORK, "origin origin_name checkpoint done"),
         EventKind.STEP_STARTED: _row("STEP_STARTED", "step", _STEP, "index type attempt"),
         EventKind.STEP_COMPLETED: _row("STEP_COMPLETED", "step", _STEP, f"{_OUTCOME} tests", "tests"),

@@ -38,7 +38,7 @@ class InspectionService(service_grpc.InspectionServiceServicer):
 
     @unary
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
-        identity, load, options = self._backend.identity, self._backend.load(), self._options
+        identity, load, options = self._backend.identity, self._backend.engine.load, self._options
         return pb.GetServerInfoResponse(
             version=identity.version,
             api_versions=["sandstone.v1"],
@@ -47,8 +47,8 @@ class InspectionService(service_grpc.InspectionServiceServicer):
             process_id=identity.process_id,
             start_time=to_timestamp(identity.start_time),
             limits=pb.ServerLimits(
-                running_execution_count=load.most_running,
-                queued_execution_count=load.most_queued,
+                running_execution_count=load.max_running,
+                queued_execution_count=load.max_queued,
                 request_bytes=options.request_bytes,
                 watcher_count=options.watchers,
                 calls_per_second=options.calls_per_second,

@@ -65,10 +65,11 @@ class RemoteEngine:
             await asyncio.shield(following)
         return await self._blocking(self._journal.execution, execution_id)
 
-    async def resume(self, execution_id: str, secrets: Mapping[str, str] | None = None) -> None:
-        record = await self._blocking(self._journal.execution, execution_id)
-        await self._client.resume(execution_id, secrets)
-        self._follow(execution_id, record.last_sequence)
+    async def resume(self, execution_id: str, secrets: Mapping[str, str] | None = None) -> ExecutionRecord:
+        before = await self._blocking(self._journal.execution, execution_id)
+        record = await self._client.resume(execution_id, secrets)
+        self._follow(execution_id, before.last_sequence)
+        return record
 
     async def pause(
         self, execution_id: str, mode: PauseMode = PauseMode.AFTER_STEP, reason: str = "asked for"

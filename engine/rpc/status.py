@@ -92,6 +92,8 @@ CODE_OF: Final[Mapping[type[Exception], grpc.StatusCode]] = MappingProxyType(
         engine.WrongStateError: Code.FAILED_PRECONDITION,
         engine.IllegalTransitionError: Code.INTERNAL,
         engine.RequestReusedError: Code.ALREADY_EXISTS,
+        engine.QueueFullError: Code.RESOURCE_EXHAUSTED,
+        engine.EngineClosingError: Code.UNAVAILABLE,
         engine.ExecutionLockedError: Code.ABORTED,
         engine.ApplyConflictError: Code.FAILED_PRECONDITION,
         engine.ApplyRefusedError: Code.FAILED_PRECONDITION,
@@ -256,6 +258,7 @@ _DETAIL_OF: Final[Mapping[type[Exception], Callable[[Any], Message]]] = MappingP
         engine.ApplyConflictError: lambda e: _precondition("APPLY_CONFLICT", e.conflicts),
         engine.ApplyRefusedError: lambda e: _precondition("APPLY_REFUSED", e.entries),
         OverloadedError: lambda e: _quota(e.what, str(e)),
+        engine.QueueFullError: lambda e: _quota("queued executions", str(e)),
         sandbox.HostDiskFullError: lambda e: _quota("disk", str(e)),
     }
 )
@@ -309,11 +312,13 @@ _NOT_TEXT: Final = frozenset(
     | {"errno", "after", "newest"}
 )
 _SPANS: Final = frozenset({"limit", "retry_after"})
+_LIMITS_COUNT: Final = frozenset({OverloadedError, engine.QueueFullError})
+"""Errors whose `limit` is a number; elsewhere it is a span."""
 
 
 def _value(kind: type[Exception], name: str, value: str) -> object:
     """A field as it was before it was written as text."""
-    if name in _SPANS and not (kind is OverloadedError and name == "limit"):
+    if name in _SPANS and not (name == "limit" and kind in _LIMITS_COUNT):
         return timedelta(seconds=json.loads(value))
     if name in _NOT_TEXT or name in _SPANS:
         decoded = json.loads(value)

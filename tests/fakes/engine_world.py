@@ -9,19 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from engine.clock import Clock, SystemClock
 from engine.events.bus import EventBus
+from engine.events.types import Event, OutputChunk
 from engine.execution.attempt import StepServices
 from engine.execution.baseline import BaseRecorder
 from engine.execution.driver import Driver, DriverServices
 from engine.execution.engine import EngineServices, ExecutionEngine
+from engine.execution.environments import Environments
 from engine.execution.forking import Forker, ForkerServices
 from engine.execution.locks import ExecutionLocks
 from engine.execution.logs import LogStore
 from engine.execution.opening import ExecutionOpener, OpenerServices
 from engine.execution.output import OutputKeeper
+from engine.execution.pausing import PauseKeeper
+from engine.execution.queue import ExecutionQueue
 from engine.execution.recording import RunRecorder
 from engine.execution.rollback import RollbackService
 from engine.execution.step import StepExecutor
@@ -34,12 +39,15 @@ from engine.plan.model import Environment, Plan
 from engine.plan.parse import parse_plan
 from engine.validation.service import ValidationService
 from sandbox.memory.provider import InMemorySandboxProvider, Script, Scripted, script_of
+from sandbox.sandbox import SandboxProvider
 from sandbox.workspace.copying import CopyingLayerStore
 from sandbox.workspace.mounting import Mounter
 from sandbox.workspace.overlay import OverlayLayerStore
 from sandbox.workspace.register import Register
 
 IMAGE = "sha256:" + "0" * 64
+_PATIENCE = 30
+"""Seconds that a test waits for what must come."""
 
 
 class FakeEnvironments:
@@ -56,6 +64,36 @@ class FakeEnvironments:
         if self.failure is not None:
             raise self.failure
         return "sha256:" + "1" * 64
+
+
+class SlowEnvironments(FakeEnvironments):
+    """A set-up that goes on until `done`; `begun` says that it does. stubborn: a cancel does not end it."""
+
+    def __init__(self, stubborn: bool = False) -> None:
+        self.begun = asyncio.Event()
+        self.done = asyncio.Event()
+        self.cancelled = asyncio.Event()
+        self._stubborn = stubborn
+
+    async def prepare(
+        self, environment: Environment, image_id: str, workspace: Path, hidden: Callable[[bytes], bool]
+    ) -> str:
+        self.begun.set()
+        try:
+            await self.done.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            if self._stubborn:
+                await self.done.wait()
+            raise
+        return await super().prepare(environment, image_id, workspace, hidden)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let the others work until it is true."""
+    async with asyncio.timeout(_PATIENCE):
+        while not true():  # noqa: ASYNC110 - it is nobody's event
+            await asyncio.sleep(0)
 
 
 class Aside:
@@ -79,6 +117,8 @@ class World:
     home: Path
     project: Path
     engine: ExecutionEngine
+    queue: ExecutionQueue
+    provider: InMemorySandboxProvider
     journal: Any
     store: Any
     locks: ExecutionLocks
@@ -91,6 +131,13 @@ class World:
 
     def kinds(self, execution_id: str) -> list[str]:
         return [event.kind.value for event in self.journal.events(execution_id)]
+
+    def states(self, execution_id: str) -> list[str]:
+        return [step.state.value for step in self.journal.steps(execution_id)]
+
+    def layers(self, execution_id: str) -> int:
+        """How many layers of any kind the execution has."""
+        return len([layer for layer in self.store.walk() if layer.volume == execution_id])
 
     def content(self, execution_id: str, path: str) -> bytes | None:
         """What head has at `path`, as far as layers changed it."""
@@ -113,6 +160,39 @@ def plan_of(steps: list[dict[str, Any]], **header: Any) -> Plan:
     return parse_plan(json.dumps({"version": 1, "name": "test", "steps": steps, **header}), "plan.json")
 
 
+class Listening:
+    """What is heard of an execution from now on; `until` returns when it is what a test waits for."""
+
+    def __init__(self, engine: ExecutionEngine, execution_id: str | None = None) -> None:
+        self._subscription = engine.bus.subscribe(execution_id)
+        self._items = aiter(self._subscription)
+        self.heard: list[Event | OutputChunk] = []
+
+    async def until(self, kind: str, step_id: str | None = None, execution_id: str | None = None) -> Event:
+        """The next event of this kind."""
+        return await asyncio.wait_for(self._next(kind, step_id, execution_id), _PATIENCE)
+
+    async def _next(self, kind: str, step_id: str | None, execution_id: str | None) -> Event:
+        async for item in self._items:
+            self.heard.append(item)
+            if not isinstance(item, Event) or item.kind.value != kind:
+                continue
+            if step_id in (None, item.step_id) and execution_id in (None, item.execution_id):
+                return item
+        raise AssertionError(f"no {kind}")
+
+    async def output(self) -> OutputChunk:
+        """The next output."""
+        return await asyncio.wait_for(self._output(), _PATIENCE)
+
+    async def _output(self) -> OutputChunk:
+        async for item in self._items:
+            self.heard.append(item)
+            if isinstance(item, OutputChunk):
+                return item
+        raise AssertionError("no output")
+
+
 @asynccontextmanager
 async def world(
     directory: Path,
@@ -120,11 +200,16 @@ async def world(
     clock: Clock | None = None,
     mounter: Mounter | None = None,
     process: str = "",
+    *,
+    environments: Environments | None = None,
+    provided: Callable[[SandboxProvider], SandboxProvider] = lambda provider: provider,
+    max_running: int = 8,
+    max_queued: int = 1000,
 ) -> AsyncIterator[World]:
     """The engine for the block; `world.commands` is the script unless one is given.
 
     With a mounter over overlays, in place of plain copies: on a disk, as root. process: tells one that uses the
-    directory at the same time from others.
+    directory at the same time from others. provided: makes what the engine gets of the scripted provider.
     """
     home, project = directory / "home", directory / "project"
     home.mkdir(exist_ok=True)
@@ -136,18 +221,22 @@ async def world(
     database = await asyncio.to_thread(Database, home / "journal.db")
     journal, bus = Journal(database, the_clock), EventBus()
     store = CopyingLayerStore(home) if mounter is None else _overlay(home, mounter)
-    slots = (home / "slots" if mounter is None else home / "mnt" / "slots") / process
+    slots = Path(mkdtemp(prefix="slots-", dir=home)) if mounter is None else home / "mnt" / "slots" / process
     provider = InMemorySandboxProvider(store, script or script_of(commands), slots, [IMAGE, "sha256:" + "1" * 64])
     locks = await asyncio.to_thread(ExecutionLocks, home / "locks")
     logs = LogStore(home / "logs")
     writer = JournalWriter(journal, bus, asyncio.to_thread)
     rollback = RollbackService(writer)
     recorder = RunRecorder(writer, BaseRecorder(store), the_clock)
+    queue = ExecutionQueue(max_running, max_queued)
+    pauses = PauseKeeper(recorder, queue, provider)
     volumes = ExecutionVolumes(store, asyncio.to_thread)
-    environments = FakeEnvironments()
-    opener = ExecutionOpener(OpenerServices(writer, store, volumes, environments, locks, the_clock, lease="lease"))
+    environments = environments or FakeEnvironments()
+    opener = ExecutionOpener(
+        OpenerServices(writer, store, volumes, environments, queue, locks, the_clock, lease="lease")
+    )
     forker = Forker(ForkerServices(writer, store, volumes, environments, locks, logs, the_clock, lease="lease"))
-    services = StepServices(store, provider, ValidationService(the_clock), asyncio.to_thread)
+    services = StepServices(store, provided(provider), ValidationService(the_clock), asyncio.to_thread)
     driver = Driver(
         DriverServices(
             writer=writer,
@@ -161,13 +250,17 @@ async def world(
             clock=the_clock,
         )
     )
-    supervisor = RunSupervisor(SupervisorServices(writer, recorder, driver, opener, environments))
-    engine = ExecutionEngine(EngineServices(writer, opener, forker, supervisor, rollback, locks, the_clock))
+    supervisor = RunSupervisor(SupervisorServices(writer, driver, opener, environments, pauses, queue))
+    engine = ExecutionEngine(
+        EngineServices(writer, opener, forker, supervisor, pauses, queue, rollback, locks, the_clock)
+    )
     try:
         yield World(
             home,
             project,
             engine,
+            queue,
+            provider,
             Aside(journal),
             Aside(store),
             locks,
@@ -189,4 +282,4 @@ def _overlay(home: Path, mounter: Mounter) -> OverlayLayerStore:
     return OverlayLayerStore(home, Register(home / "journal.db", durable=False), mounter)
 
 
-__all__ = ["IMAGE", "Scripted", "World", "plan_of", "world"]
+__all__ = ["IMAGE", "Listening", "Scripted", "SlowEnvironments", "World", "plan_of", "until", "world"]

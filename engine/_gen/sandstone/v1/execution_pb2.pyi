@@ -157,7 +157,7 @@ class Execution(_message.Message):
     def __init__(self, execution_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[ExecutionState, str]] = ..., reason: _Optional[str] = ..., workspace: _Optional[str] = ..., head_checkpoint_id: _Optional[str] = ..., plan_digest: _Optional[str] = ..., image_id: _Optional[str] = ..., forked_from: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., last_sequence: _Optional[int] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("execution_id", "state", "done_step_count", "total_step_count", "current_step_id", "attempt", "elapsed", "estimated_remaining", "output_bytes", "current_usage")
+    __slots__ = ("execution_id", "state", "done_step_count", "total_step_count", "current_step_id", "attempt", "elapsed", "estimated_remaining", "output_bytes", "current_usage", "queue_position")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     DONE_STEP_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +168,7 @@ class Progress(_message.Message):
     ESTIMATED_REMAINING_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     CURRENT_USAGE_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_POSITION_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     state: ExecutionState
     done_step_count: int
@@ -178,7 +179,8 @@ class Progress(_message.Message):
     estimated_remaining: _duration_pb2.Duration
     output_bytes: int
     current_usage: ResourceUsage
-    def __init__(self, execution_id: _Optional[str] = ..., state: _Optional[_Union[ExecutionState, str]] = ..., done_step_count: _Optional[int] = ..., total_step_count: _Optional[int] = ..., current_step_id: _Optional[str] = ..., attempt: _Optional[int] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., estimated_remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., output_bytes: _Optional[int] = ..., current_usage: _Optional[_Union[ResourceUsage, _Mapping]] = ...) -> None: ...
+    queue_position: int
+    def __init__(self, execution_id: _Optional[str] = ..., state: _Optional[_Union[ExecutionState, str]] = ..., done_step_count: _Optional[int] = ..., total_step_count: _Optional[int] = ..., current_step_id: _Optional[str] = ..., attempt: _Optional[int] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., estimated_remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., output_bytes: _Optional[int] = ..., current_usage: _Optional[_Union[ResourceUsage, _Mapping]] = ..., queue_position: _Optional[int] = ...) -> None: ...
 
 class StepStatus(_message.Message):
     __slots__ = ("step_id", "index", "type", "state", "attempt_count", "exit_code", "verdict", "detail", "duration", "overhead", "checkpoint_id", "findings", "tests", "usage", "stdout_tail", "stderr_tail")

@@ -70,8 +70,8 @@ async def test_a_failure_rolls_back_to_the_start_and_keeps_the_branch(tmp_path: 
         assert kinds.index("step-failed") < kinds.index("rollback-started") < kinds.index("rollback-completed")
 
 
-async def test_a_set_up_that_fails_says_why_and_no_step_has_taken_any_time(tmp_path: Path) -> None:
-    async with world(tmp_path) as here:
+async def test_a_set_up_that_fails_says_why_and_counts_its_own_time_only(tmp_path: Path) -> None:
+    async with world(tmp_path, clock=ManualClock()) as here:
         here.environments.failure = SetupFailedError(0, "make deps", 2, "fetching\nno such package\n")
         record = await here.engine.execute_plan(plan_of([CREATE], environment={"setup": ["make deps"]}), here.project)
         assert record.state is ExecutionState.FAILED
