@@ -155,6 +155,19 @@ def _add_running(commands: Commands) -> None:
     )
     _add_id(resume)
     _add_running_options(resume)
+    _add_fork(commands)
+    check = commands.add(
+        "check",
+        "plan:check",
+        Needs.NOTHING,
+        "read and check a plan without running it",
+        "sandstone check plan.yaml",
+    )
+    check.add_argument("plan", metavar="PLAN", help="plan file, or - for standard input")
+    _add_json(check)
+
+
+def _add_fork(commands: Commands) -> None:
     fork = commands.add(
         "fork",
         "run:fork",
