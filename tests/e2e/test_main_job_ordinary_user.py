@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -157,4 +158,27 @@ def test_a_killed_run_of_a_user_is_put_in_order_by_the_next_command(bench: Comma
     running.ended()
     (found,) = bench.shown("status")
     assert found["state"] == "paused"
+    assert bench.left() == []
+
+
+def test_a_user_forks_a_running_execution_with_another_command(bench: CommandBench) -> None:
+    """The first command goes on meanwhile: nobody waits for anybody's mount point."""
+    plan = "version: 1\nname: first\nsandbox: {disk: 32MiB}\nsteps:\n  - {id: a, type: command, run: echo 1 > a}\n"
+    running = bench.start(plan + "  - {id: slow, type: command, run: sleep 60}\n")
+    running.until("slow (command)")
+    other = bench.directory / "other.yaml"
+    other.write_text(
+        "version: 1\nname: other\nsandbox: {disk: 32MiB}\nsteps:\n  - {id: b, type: command, run: cat a > b}\n"
+    )
+    fork = bench.shown("fork", "first", "--from", "a", "--plan", other, "--quiet")
+    assert fork["state"] == "completed", fork["error"]
+    assert running.process.poll() is None
+    running.process.send_signal(signal.SIGINT)
+    assert running.ended()[0] == 130
+    bench("gc", "--keep", "1", "--older-than", "0m")
+    assert [found["name"] for found in bench.shown("status")] == ["other"]
+    assert {found["path"] for found in bench.shown("diff", "other")["changes"]} == {"a", "b"}
+    assert {found["path"] for found in bench.shown("diff", "other", "c0")["changes"]} == {"b"}
+    bench("gc", "--all")
+    assert list((bench.home / "volumes").glob("*.img")) == []
     assert bench.left() == []
