@@ -180,15 +180,6 @@ def _add_fork(commands: Commands) -> None:
     fork.add_argument("--plan", metavar="FILE", help="run this plan from there (default: what is left of ID's plan)")
     fork.add_argument("--name", metavar="NAME", help="name of the new execution (default: the plan's)")
     _add_running_options(fork)
-    check = commands.add(
-        "check",
-        "plan:check",
-        Needs.NOTHING,
-        "read and check a plan without running it",
-        "sandstone check plan.yaml",
-    )
-    check.add_argument("plan", metavar="PLAN", help="plan file, or - for standard input")
-    _add_json(check)
 
 
 def _add_serve(commands: Commands) -> None:

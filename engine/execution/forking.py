@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -88,15 +87,15 @@ class Forker:
         name: str | None,
         secrets: Mapping[str, str] | None,
         keep: bool,
+        fork_id: str,
         request: Request | None = None,
-        fork_id: str | None = None,
     ) -> Run:
-        """A new execution in state idle, with its volume open. fork_id: its id, else a new one.
+        """A new execution `fork_id` in state idle, with its volume open.
 
         Raises as `ExecutionEngine.fork`; then nothing is left of it.
         """
         making = asyncio.ensure_future(
-            self._fork(execution_id, checkpoint, plan, name, secrets or {}, keep, request, fork_id or uuid.uuid4().hex)
+            self._fork(execution_id, checkpoint, plan, name, secrets or {}, keep, request, fork_id)
         )
         try:
             return await asyncio.shield(making)
@@ -151,10 +150,9 @@ class Forker:
         return _Source(record, line, self._journal.steps(execution_id))
 
     def _record(self, fork_id: str, source: _Source, plan: Plan, name: str | None, image_id: str) -> ExecutionRecord:
-        execution_id = uuid.uuid4().hex
         return ExecutionRecord(
-            id=execution_id,
-            name=name or plan.name or execution_id[:12],
+            id=fork_id,
+            name=name or plan.name or fork_id[:12],
             state=ExecutionState.IDLE,
             plan_json=plan.to_json(),
             plan_digest=plan.digest,

@@ -95,7 +95,7 @@ ok    state       {application.home}
 @pytest.mark.usefixtures("examined")
 def test_a_state_directory_that_cannot_be_opened_is_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
     @asynccontextmanager
-    async def broken(home: Path | None = None, *, engine: bool) -> AsyncIterator[FakeApplication]:
+    async def broken(home: Path | None = None, *, engine: bool, attach: bool = False) -> AsyncIterator[FakeApplication]:
         raise MountError("/x", "not permitted")
         yield
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -283,7 +282,6 @@ async def test_what_the_origin_hid_stays_hidden_also_after_a_resume(tmp_path: Pa
         fork = await forked(here, origin.id, "c1", plan=plan_of([TWO], sandbox={"hide": ["*.key"]}))
         await here.engine.rollback(fork, "c0")
         await asyncio.to_thread((here.project / "new.key").write_text, "made later")
-    await asyncio.to_thread(shutil.rmtree, tmp_path / "home/slots")
     async with world(tmp_path) as again:
         again.commands["two"] = here.commands["two"]
         await again.engine.resume(fork)
