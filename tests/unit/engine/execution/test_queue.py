@@ -256,6 +256,7 @@ async def test_an_execution_that_died_in_the_queue_is_paused_and_can_go_on(tmp_p
 
 async def test_a_fork_takes_a_turn_and_gives_it_back(tmp_path: Path) -> None:
     async with world(tmp_path, max_running=1) as here:
+        here.commands["ok"] = Scripted()
         origin = await here.engine.execute_plan(plan_of([command("a")]), here.project)
         for _ in range(3):
             fork = await here.engine.fork(origin.id, "c0")
