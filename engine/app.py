@@ -138,21 +138,22 @@ class Application:
 
 @asynccontextmanager
 async def open_application(
-    home: Path | None = None, *, engine: bool, attach: bool = False
+    home: Path | None = None, *, engine: bool, attach: bool = False, config: EngineConfig | None = None
 ) -> AsyncIterator[Application]:
     """The application over the state directory `home`, open for the block.
 
     engine: a container engine is needed; without one the caller only reads and applies. attach: where a controller
-    of this state directory is running, it does what changes executions; what is read is read here.
+    of this state directory is running, it does what changes executions; what is read is read here. config: instead
+    of `home`, with bounds other than the usual.
 
     Raises:
       EngineUnreachableError: `engine`, and none answers.
       JournalCorruptError, JournalVersionError, StoreBusyError: the state directory cannot be used.
     """
-    config = EngineConfig(home=home or state_directory(os.environ))
+    config = config or EngineConfig(home=home or state_directory(os.environ))
     async with AsyncExitStack() as stack:
         threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="sandstone")
-        stack.callback(threads.shutdown)
+        stack.push_async_callback(asyncio.to_thread, threads.shutdown)
         ground = await _lay_ground(config, stack, threads)
         address = await ground.blocking(_live_controller, ground.home) if attach else None
         here = engine and address is None
@@ -262,7 +263,7 @@ async def _put_in_order(ground: _Ground, engine: bool) -> None:
         await ground.blocking(ground.store.cleanup)
         await ground.blocking(remove_unowned, ground.journal, ground.store, ground.locks, ground.logs)
     await ground.blocking(recover_executions, ground.journal, ground.locks)
-    if (ground.home / "applies").is_dir():
+    if await ground.blocking((ground.home / "applies").is_dir):
         from engine.checkpoints.recovery import recover as recover_applies
 
         await ground.blocking(recover_applies, ground.home)
@@ -288,12 +289,15 @@ async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitS
     writer = JournalWriter(ground.journal, EventBus(), ground.blocking)
     execution_engine = _engine(config, ground, writer, provider, _Environments(images, ground))
     stack.push_async_callback(execution_engine.close)
+    results = await ground.blocking(
+        Results, ground.home, ground.journal, ground.store, ground.locks, ground.logs, writer, ground.blocking
+    )
     return Application(
         home=ground.home,
         journal=ground.journal,
         writer=writer,
         engine=execution_engine,
-        results=Results(ground.home, ground.journal, ground.store, ground.locks, ground.logs, writer, ground.blocking),
+        results=results,
         image=images,
         store=ground.store,
         provider=provider,

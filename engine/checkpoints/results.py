@@ -60,7 +60,7 @@ class Comparer:
         old = self._journal.checkpoint(execution_id, a).layer if a else None
         new = self._journal.checkpoint(execution_id, b or record.head).layer
         with self._volumes(execution_id):
-            hide = self._store.mask(VolumeId(execution_id))
+            hide = self._mask(execution_id)
             base = Path(record.workspace)
             with (
                 tree_at(self._store, base, hide, old) as before,
@@ -68,6 +68,11 @@ class Comparer:
             ):
                 touched = self._touched(old, new)
                 yield Comparison(record, before, after, changes(before, after, touched))
+
+    def _mask(self, execution_id: str) -> Manifest | None:
+        """What is hidden; nothing where the execution never had its turn, and so no volume."""
+        volume = VolumeId(execution_id)
+        return self._store.mask(volume) if volume in self._store.volumes() else None
 
     def _touched(self, old: LayerName | None, new: LayerName | None) -> list[Manifest]:
         """Manifests that name every path at which the two can differ."""

@@ -156,6 +156,7 @@ def _add_running(commands: Commands) -> None:
     _add_id(resume)
     _add_running_options(resume)
     _add_fork(commands)
+    _add_control(commands)
     check = commands.add(
         "check",
         "plan:check",
@@ -207,6 +208,35 @@ def _add_serve(commands: Commands) -> None:
     _add_json(serve, "say where it listens as one object")
 
 
+def _add_control(commands: Commands) -> None:
+    pause = commands.add(
+        "pause",
+        "control:pause",
+        Needs.CONTROL,
+        "hold an execution until it is resumed",
+        "sandstone pause last --now",
+    )
+    _add_id(pause)
+    when = pause.add_mutually_exclusive_group()
+    when.add_argument("--now", action="store_true", help="freeze the running step where it stands")
+    when.add_argument("--after-step", action="store_true", help="let the running step end first (the default)")
+    _add_reason(pause)
+    cancel = commands.add(
+        "cancel",
+        "control:cancel",
+        Needs.CONTROL,
+        "end an execution; what its running step changed is thrown away",
+        "sandstone cancel last",
+    )
+    _add_id(cancel)
+    _add_reason(cancel)
+
+
+def _add_reason(parser: Parser) -> None:
+    parser.add_argument("--reason", default="asked for", metavar="TEXT", help="why, for those who look at it later")
+    _add_json(parser)
+
+
 def _add_running_options(parser: Parser) -> None:
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress; print only the id")
     _add_json(parser, "print one object with the outcome")
@@ -226,7 +256,7 @@ def _add_looking(commands: Commands) -> None:
     progress = commands.add(
         "progress",
         "look:progress",
-        Needs.JOURNAL,
+        Needs.CONTROL,
         "how far an execution is",
         "sandstone progress last --json",
     )

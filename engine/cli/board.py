@@ -83,6 +83,8 @@ class Board:
         match event.kind:
             case EventKind.ENVIRONMENT_PREPARING:
                 self.activity = "setting up the environment"
+            case EventKind.EXECUTION_QUEUED:
+                self.activity = "waiting for its turn"
             case EventKind.EXECUTION_PAUSED:
                 self.state = ExecutionState.PAUSED
             case EventKind.EXECUTION_RESUMED:

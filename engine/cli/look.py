@@ -15,8 +15,9 @@ from engine.cli.session import Session
 from engine.cli.shapes import SHORT_ID, execution_json, step_json
 from engine.cli.summary import STATE_STYLE, headline, origin_text, step_reason
 from engine.cli.table import table
-from engine.cli.timing import age_text, span_text
+from engine.cli.timing import age_text, size_text, span_text
 from engine.events.types import Event
+from engine.execution.decide import Progress, StepUsage
 from engine.journal.records import ExecutionRecord, StepRecord
 from engine.journal.states import ENDED, StepState
 
@@ -112,16 +113,40 @@ async def progress(session: Session) -> Exit:
                 "attempt": found.attempt,
                 "elapsed_ms": found.elapsed_ms,
                 "estimate_ms": found.estimate_ms,
+                "position": found.position,
+                "output_bytes": found.output_bytes,
+                "usage": found.usage.to_json() if found.usage is not None else None,
             }
         )
         return Exit.DONE
+    session.output.result("; ".join(_progress_parts(found)))
+    return Exit.DONE
+
+
+def _progress_parts(found: Progress) -> list[str]:
     parts = [f"{found.state.value}: {found.done}/{found.total} steps in {span_text(found.elapsed_ms)}"]
+    if found.position is not None:
+        parts.append(f"number {found.position} in the queue")
     if found.step_id is not None:
         parts.append(f"now {one_line(found.step_id)}, attempt {found.attempt}")
     if found.estimate_ms is not None:
         parts.append(f"about {span_text(found.estimate_ms)} left")
-    session.output.result("; ".join(parts))
-    return Exit.DONE
+    if found.output_bytes:
+        parts.append(f"{size_text(found.output_bytes)} of output")
+    if found.usage is not None:
+        parts += _usage_parts(found.usage)
+    return parts
+
+
+def _usage_parts(usage: StepUsage) -> list[str]:
+    parts = []
+    if usage.cpu_ms is not None:
+        parts.append(f"{span_text(usage.cpu_ms)} of CPU")
+    if usage.memory_peak_bytes is not None:
+        parts.append(f"{size_text(usage.memory_peak_bytes)} of memory at most")
+    if usage.disk_bytes is not None:
+        parts.append(f"{size_text(usage.disk_bytes)} of disk")
+    return parts
 
 
 async def events(session: Session) -> Exit:

@@ -50,7 +50,7 @@ class PlainLines:
         return [f"{elapsed:7.1f}s  {text}", *(f"{'':10}{line}" for line in more)]
 
     def _text(self, event: Event) -> list[str] | None:
-        if event.step_id is not None:
+        if event.step_id is not None and event.kind not in STATE_KINDS:
             return self._step_text(event, event.step_id)
         data = event.data
         match event.kind:
@@ -61,6 +61,8 @@ class PlainLines:
             case EventKind.EXECUTION_STARTED:
                 name, workspace = one_line(str(data.get("name", ""))), one_line(str(data.get("workspace", "")))
                 return [f"{name}: {plural(self._total, 'step')} over {workspace} ({self._short_id})"]
+            case EventKind.EXECUTION_QUEUED:
+                return [f"waits for its turn, number {data.get('position')} in the queue"]
             case EventKind.ENVIRONMENT_PREPARING:
                 return [f"setting up the environment ({plural(data.get('commands', 0), 'command')})"]
             case EventKind.CHECKPOINT_CREATED:

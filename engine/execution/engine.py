@@ -151,7 +151,8 @@ class ExecutionEngine:
         No byte of project or layers is copied.
 
         Raises:
-          NotFoundError: no such execution or checkpoint, or it is being removed. And as `start`.
+          NotFoundError: no such execution or checkpoint, or it is being removed. WrongStateError: the origin has
+            never had its turn. And as `start`.
         """
         self._refuse_when_closing()
         origin = await self._blocking(self._journal.execution, execution_id)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.clock import Clock
-from engine.errors import NotFoundError
+from engine.errors import NotFoundError, WrongStateError
 from engine.events.types import Event, EventKind
 from engine.execution.admission import START, checked_secrets, workspace_root
 from engine.execution.decide import ancestry
@@ -143,8 +143,11 @@ class Forker:
         return await self._services.environments.resolve(plan.environment)
 
     def _source(self, execution_id: str, checkpoint: str) -> _Source:
-        """Blocking. Raises NotFoundError."""
+        """Blocking. Raises NotFoundError; WrongStateError: nothing of the project has been read for it yet."""
         record = self._journal.execution(execution_id)
+        if not self._journal.baseline(execution_id):
+            others = sorted(state.value for state in ExecutionState if state is not ExecutionState.IDLE)
+            raise WrongStateError("fork", execution_id, record.state.value, others)
         point = self._journal.checkpoint(execution_id, checkpoint)
         line = ancestry(self._journal.checkpoints(execution_id), point.id)
         return _Source(record, line, self._journal.steps(execution_id))

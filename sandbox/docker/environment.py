@@ -201,20 +201,21 @@ class EnvironmentBuilder:
     async def _watch(self, stream: AttachStream) -> str:
         """Until the output ends, or the disk does: nothing else limits what a container's own layer takes."""
         directory = await self._engine_disk()
-        least = max(self._limits.free_bytes, _free(directory) - self._limits.disk_bytes)
+        free = await asyncio.to_thread(_free, directory)
+        least = max(self._limits.free_bytes, free - self._limits.disk_bytes)
         while not stream.ended.is_set():
             try:
                 async with asyncio.timeout(_WATCH_SECONDS):
                     await stream.ended.wait()
             except TimeoutError:
-                if _free(directory) < least:
+                if await asyncio.to_thread(_free, directory) < least:
                     return f"was stopped: it left less than {least} bytes free on the engine's disk"
         return ""
 
     async def _engine_disk(self) -> Path:
         """The nearest directory to the engine's own that this user can ask for its free space."""
         directory = Path(str((await self._api.info()).get("DockerRootDir") or _ROOT))
-        return next(parent for parent in (directory, *directory.parents) if os.access(parent, os.R_OK | os.X_OK))
+        return await asyncio.to_thread(_nearest_readable, directory)
 
     async def _check_end(self, container: str, report: _Report, stopped: str) -> None:
         """Raises SetupFailedError unless every command ended well; SandboxUnavailableError: the container is gone."""
@@ -331,6 +332,10 @@ def _commit_changes(base: Mapping[str, Any], labels: Mapping[str, str]) -> list[
         f"ENTRYPOINT {json.dumps(base.get('Entrypoint') or [])}",
         *(f"LABEL {name}={json.dumps(value)}" for name, value in labels.items()),
     ]
+
+
+def _nearest_readable(directory: Path) -> Path:
+    return next(parent for parent in (directory, *directory.parents) if os.access(parent, os.R_OK | os.X_OK))
 
 
 def _free(directory: Path) -> int:

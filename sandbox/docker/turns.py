@@ -20,8 +20,7 @@ _LOOK_AGAIN_SECONDS: Final = 0.1
 @asynccontextmanager
 async def turn(lock_file: Path) -> AsyncIterator[None]:
     """Hold `lock_file` (made where missing, with its directory); waits for as long as somebody else holds it."""
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = await asyncio.to_thread(_open, lock_file)
     try:
         # No event tells: the holder is another process, and waiting in flock itself could not be cancelled.
         while not _taken(descriptor):  # noqa: ASYNC110
@@ -29,6 +28,11 @@ async def turn(lock_file: Path) -> AsyncIterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open(lock_file: Path) -> int:
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def _taken(descriptor: int) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
@@ -165,7 +165,6 @@ class Listening:
 
     def __init__(self, engine: ExecutionEngine, execution_id: str | None = None) -> None:
         self._subscription = engine.bus.subscribe(execution_id)
-        self._items = aiter(self._subscription)
         self.heard: list[Event | OutputChunk] = []
 
     async def until(self, kind: str, step_id: str | None = None, execution_id: str | None = None) -> Event:
@@ -173,12 +172,13 @@ class Listening:
         return await asyncio.wait_for(self._next(kind, step_id, execution_id), _PATIENCE)
 
     async def _next(self, kind: str, step_id: str | None, execution_id: str | None) -> Event:
-        async for item in self._items:
-            self.heard.append(item)
-            if not isinstance(item, Event) or item.kind.value != kind:
-                continue
-            if step_id in (None, item.step_id) and execution_id in (None, item.execution_id):
-                return item
+        async with aclosing(aiter(self._subscription)) as items:
+            async for item in items:
+                self.heard.append(item)
+                if not isinstance(item, Event) or item.kind.value != kind:
+                    continue
+                if step_id in (None, item.step_id) and execution_id in (None, item.execution_id):
+                    return item
         raise AssertionError(f"no {kind}")
 
     async def output(self) -> OutputChunk:
@@ -186,10 +186,11 @@ class Listening:
         return await asyncio.wait_for(self._output(), _PATIENCE)
 
     async def _output(self) -> OutputChunk:
-        async for item in self._items:
-            self.heard.append(item)
-            if isinstance(item, OutputChunk):
-                return item
+        async with aclosing(aiter(self._subscription)) as items:
+            async for item in items:
+                self.heard.append(item)
+                if isinstance(item, OutputChunk):
+                    return item
         raise AssertionError("no output")
 
 

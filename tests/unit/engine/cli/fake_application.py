@@ -19,7 +19,8 @@ from engine.clock import ManualClock
 from engine.errors import WrongStateError
 from engine.events.bus import EventBus
 from engine.events.types import EventKind, OutputChunk
-from engine.execution.decide import Progress
+from engine.execution.control import PauseMode
+from engine.execution.decide import Progress, StepUsage
 from engine.journal.database import Database
 from engine.journal.journal import Journal, Transaction
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
@@ -28,6 +29,7 @@ from sandbox.spec import Stream
 from sandbox.workspace.changes import BaseTree, Change, ChangeKind
 from sandbox.workspace.manifest import Entry, EntryKind
 
+USAGE = StepUsage(cpu_ms=1200.0, memory_peak_bytes=3 << 20, disk_bytes=4096, output_bytes=1024)
 ID = "0123456789abcdef0123456789abcdef"
 FORK_ID = "fedcba9876543210fedcba9876543210"
 
@@ -65,6 +67,7 @@ class FakeEngine:
         self.bus = EventBus()
         self.given_secrets: Mapping[str, str] = {}
         self.cancelled: list[str] = []
+        self.paused: list[tuple[str, PauseMode, str]] = []
         self._reason = ""
         self._journal = journal
         self._clock = clock
@@ -152,6 +155,13 @@ class FakeEngine:
             await asyncio.shield(self._tasks[execution_id])
         return self._journal.execution(execution_id)
 
+    async def pause(self, execution_id: str, mode: PauseMode, reason: str) -> ExecutionRecord:
+        self.paused.append((execution_id, mode, reason))
+        record = self._journal.execution(execution_id)
+        if record.state in ENDED:
+            raise WrongStateError("pause", execution_id, record.state.value, ["running"])
+        return record
+
     async def cancel(self, execution_id: str, reason: str = "asked for") -> ExecutionRecord:
         self.cancelled.append(execution_id)
         self._reason = reason
@@ -166,7 +176,9 @@ class FakeEngine:
     async def get_progress(self, execution_id: str) -> Progress:
         record = self._journal.execution(execution_id)
         steps = self._journal.steps(execution_id)
-        return Progress(execution_id, record.state, 1, len(steps), steps[-1].id, 2, 1500.0, 500.0)
+        return Progress(
+            execution_id, record.state, 1, len(steps), steps[-1].id, 2, 1500.0, 500.0, output_bytes=2048, usage=USAGE
+        )
 
     async def rollback(self, execution_id: str, to: str | None = None) -> CheckpointRecord:
         target = self._journal.checkpoint(execution_id, to or "c0")

@@ -91,9 +91,18 @@ def test_progress_in_words_and_json(
     ran: FakeApplication, sandstone: Sandstone, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sandstone(ran, "progress", "last")
-    assert capsys.readouterr().out == "failed: 1/2 steps in 1.5 s; now unit, attempt 2; about 500 ms left\n"
+    first, _, used = capsys.readouterr().out.partition("; about 500 ms left; ")
+    assert first == "failed: 1/2 steps in 1.5 s; now unit, attempt 2"
+    assert used == "2.0 KiB of output; 1.2 s of CPU; 3.0 MiB of memory at most; 4.0 KiB of disk\n"
     sandstone(ran, "progress", "last", "--json")
-    assert json.loads(capsys.readouterr().out)["estimate_ms"] == 500.0
+    shape = json.loads(capsys.readouterr().out)
+    assert (shape["estimate_ms"], shape["position"], shape["output_bytes"]) == (500.0, None, 2048)
+    assert shape["usage"] == {
+        "cpu_ms": 1200.0,
+        "memory_peak_bytes": 3 << 20,
+        "disk_bytes": 4096,
+        "output_bytes": 1024,
+    }
 
 
 def test_events_json_is_one_object_a_line_after_the_number(

@@ -231,6 +231,31 @@ async def test_a_pause_in_the_queue_gives_the_place_up_and_resume_enters_again(t
         assert here.kinds(waits).count("execution-started") == 1
 
 
+async def test_a_fork_has_a_place_of_its_own_and_gives_it_back(tmp_path: Path) -> None:
+    async with world(tmp_path, max_running=1) as here:
+        here.commands["work"] = Scripted()
+        origin = await here.engine.execute_plan(WORK, here.project)
+        for _ in range(3):
+            fork = await here.engine.fork(origin.id, "start")
+            assert (await here.engine.wait(fork)).state is ExecutionState.COMPLETED
+        _, done = await busy(here)
+        fork = await here.engine.fork(origin.id, "start")
+        assert here.journal.execution(fork).state is ExecutionState.IDLE
+        assert (await here.engine.get_progress(fork)).position == 1
+        done.set()
+        assert (await here.engine.wait(fork)).state is ExecutionState.COMPLETED
+
+
+async def test_what_has_never_had_its_turn_cannot_be_forked(tmp_path: Path) -> None:
+    async with world(tmp_path, max_running=1) as here:
+        here.commands["work"] = Scripted()
+        _, done = await busy(here)
+        waits = await here.engine.start(WORK, here.project)
+        with pytest.raises(WrongStateError):
+            await here.engine.fork(waits, "start")
+        done.set()
+
+
 def _kill(here: World, execution_id: str) -> None:
     """Make the journal what it is when the process dies while the execution waits."""
     with closing(sqlite3.connect(here.home / "journal.db")) as connection, connection:
