@@ -23,7 +23,7 @@ from engine.execution.admission import check_checkpoint_name
 from engine.execution.control import PauseMode
 from engine.execution.decide import Progress, estimate_left, printed_bytes, steps_done
 from engine.execution.forking import Forker
-from engine.execution.locks import ExecutionLocks
+from engine.execution.locks import ExecutionLocks, OneAtATime
 from engine.execution.opening import ExecutionOpener
 from engine.execution.pausing import PauseKeeper
 from engine.execution.queue import ExecutionQueue, Load
@@ -75,6 +75,7 @@ class ExecutionEngine:
         self._clock = services.clock
         self._pauses = services.pauses
         self._queue = services.queue
+        self._unled = OneAtATime()
         self._closing = ""
 
     @property
@@ -202,19 +203,23 @@ class ExecutionEngine:
           LayerCorruptError: a layer below the head is damaged. QueueFullError, EngineClosingError.
         """
         self._refuse_when_closing()
-        run = await self._find_live(execution_id)
-        if run is None:
-            run = await self._opener.reopen(execution_id, secrets or {})
-            try:
-                if self._queue.has_room:
-                    await self._opener.open_volume(run)
-                self._queue.check_room()
-            except BaseException:
-                await self._opener.close(run)
-                raise
-            self._supervisor.launch(run)
-        await self._pauses.resume(run)
-        return run.record
+        async with self._unled.alone(execution_id):
+            run = await self._find_live(execution_id) or await self._lead(execution_id, secrets or {})
+            await self._pauses.resume(run)
+            return run.record
+
+    async def _lead(self, execution_id: str, secrets: Mapping[str, str]) -> Run:
+        """Drive a paused execution that nobody drives, from a hold on which it waits to be resumed."""
+        run = await self._opener.reopen(execution_id, secrets)
+        try:
+            if self._queue.has_room:
+                await self._opener.open_volume(run)
+            self._queue.check_room()
+        except BaseException:
+            await self._opener.close(run)
+            raise
+        self._supervisor.launch(run)
+        return run
 
     # -- control ---------------------------------------------------------------------------------
 
@@ -233,17 +238,23 @@ class ExecutionEngine:
           SandboxUnavailableError: the sandbox cannot be frozen; it goes on.
         """
         run = await self._find_live(execution_id)
-        if run is not None:
-            await self._pauses.pause(run, mode, reason)
-        else:
-            record = await self._blocking(self._journal.execution, execution_id)
-            if record.state in ENDED:
-                raise WrongStateError("pause", execution_id, record.state.value, _names(PAUSE_ALLOWED))
-            if record.state is not ExecutionState.PAUSED:
-                # Nobody drives it if the lock can be had: then it is paused with that.
-                async with self._locked(execution_id):
-                    pass
+        if run is None:
+            async with self._unled.alone(execution_id):
+                run = await self._find_live(execution_id)
+                if run is None:
+                    return await self._pause_unled(execution_id)
+        await self._pauses.pause(run, mode, reason)
         return await self._blocking(self._journal.execution, execution_id)
+
+    async def _pause_unled(self, execution_id: str) -> ExecutionRecord:
+        record: ExecutionRecord = await self._blocking(self._journal.execution, execution_id)
+        if record.state in ENDED:
+            raise WrongStateError("pause", execution_id, record.state.value, _names(PAUSE_ALLOWED))
+        if record.state is ExecutionState.PAUSED:
+            return record
+        # Nobody drives it if the lock can be had: then it is paused with that.
+        async with self._locked(execution_id):
+            return await self._blocking(self._journal.execution, execution_id)
 
     async def cancel(self, execution_id: str, reason: str = "asked for") -> ExecutionRecord:
         """Kill what runs, discard its layer, end as `cancelled`. Idempotent; from any state that is not an end.
@@ -252,10 +263,18 @@ class ExecutionEngine:
           NotFoundError; WrongStateError: it has completed or failed; ExecutionLockedError: another process has it.
         """
         run = await self._find_live(execution_id)
-        if run is not None:
-            await run.control.cancel(reason)
-            await self._supervisor.wait(execution_id)
-        record = await self._blocking(self._journal.execution, execution_id)
+        if run is None:
+            async with self._unled.alone(execution_id):
+                run = await self._find_live(execution_id)
+                if run is None:
+                    return await self._cancel_unled(execution_id, reason)
+        await run.control.cancel(reason)
+        await self._supervisor.wait(execution_id)
+        async with self._unled.alone(execution_id):
+            return await self._cancel_unled(execution_id, reason)
+
+    async def _cancel_unled(self, execution_id: str, reason: str) -> ExecutionRecord:
+        record: ExecutionRecord = await self._blocking(self._journal.execution, execution_id)
         if record.state is ExecutionState.CANCELLED:
             return record
         if record.state in ENDED:
@@ -268,7 +287,7 @@ class ExecutionEngine:
                 tx.emit(execution_id, EventKind.EXECUTION_CANCELLED, None, reason=reason, head=record.head)
 
             await self._writer.write(change)
-        return await self._blocking(self._journal.execution, execution_id)
+            return await self._blocking(self._journal.execution, execution_id)
 
     async def get_progress(self, execution_id: str) -> Progress:
         """How far it is; with what the running attempt has used so far when it runs in this process.
@@ -308,9 +327,13 @@ class ExecutionEngine:
           NotFoundError: no such execution or checkpoint. WrongStateError: it is idle or running.
           ExecutionLockedError: another process works on it.
         """
-        run = await self._find_live(execution_id)
-        if run is not None:
-            return await self._roll_back_live(run, to, request)
+        async with self._unled.alone(execution_id):
+            run = await self._find_live(execution_id)
+            if run is not None:
+                return await self._roll_back_live(run, to, request)
+            return await self._roll_back_unled(execution_id, to, request)
+
+    async def _roll_back_unled(self, execution_id: str, to: str | None, request: Request | None) -> CheckpointRecord:
         async with self._locked(execution_id):
             record = await self._blocking(self._journal.execution, execution_id)
             if record.state not in ROLLBACK_ALLOWED:

@@ -5,10 +5,11 @@ The kernel drops the lock when the process dies, so nothing is ever stale.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from engine.errors import ExecutionLockedError
@@ -51,3 +52,23 @@ class ExecutionLocks:
     def forget(self, execution_id: str) -> None:
         """Remove the file of an execution that is gone; the caller holds the lock."""
         (self._directory / execution_id).unlink(missing_ok=True)
+
+
+class OneAtATime:
+    """Lets one task of this process at a time do something about an execution; the others wait. On one event loop."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def alone(self, execution_id: str) -> AsyncIterator[None]:
+        """Wait until no other task is within such a block for this execution."""
+        lock, users = self._locks.get(execution_id, (asyncio.Lock(), 0))
+        self._locks[execution_id] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks.pop(execution_id)
+            if users > 1:
+                self._locks[execution_id] = lock, users - 1

@@ -93,6 +93,9 @@ class RunSupervisor:
                     await self._driver.drive(run)
             except (SandboxError, EngineError, OSError) as error:
                 await self._driver.fail(run, f"{type(error).__name__}: {error}")
+            except Exception as error:
+                await self._driver.fail(run, f"a fault of sandstone itself: {type(error).__name__}: {error}")
+                raise
         finally:
             self._queue.leave(run.id)
             self._keep(run.control.orphans)

@@ -287,3 +287,17 @@ async def test_a_fork_takes_a_turn_and_gives_it_back(tmp_path: Path) -> None:
             fork = await here.engine.fork(origin.id, "c0")
             assert (await here.engine.wait(fork)).state is ExecutionState.COMPLETED
         assert here.engine.load.running == 0
+
+
+async def test_a_fault_of_our_own_fails_the_execution_and_frees_its_place(tmp_path: Path) -> None:
+    def broken(tree: Path) -> None:
+        raise RuntimeError("broken on purpose")
+
+    async with world(tmp_path, max_running=1) as here:
+        here.commands["work"] = Scripted(effect=broken)
+        execution_id = await here.engine.start(WORK, here.project)
+        with pytest.raises(RuntimeError, match="on purpose"):
+            await here.engine.wait(execution_id)
+        record = here.journal.execution(execution_id)
+        assert (record.state, "on purpose" in record.reason) == (ExecutionState.FAILED, True)
+        assert here.queue.running == frozenset()
