@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from engine.rpc.remote import RemoteResults
 
 _WORKERS: Final = 8
+_OTHER_FILES: Final = 1024
 ALL: Final = 1_000_000
 """More executions than a journal has."""
 
@@ -152,6 +154,7 @@ async def open_application(
     """
     config = config or EngineConfig(home=home or state_directory(os.environ))
     async with AsyncExitStack() as stack:
+        _allow_files(config.max_queued)
         threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="sandstone")
         stack.push_async_callback(asyncio.to_thread, threads.shutdown)
         ground = await _lay_ground(config, stack, threads)
@@ -160,6 +163,15 @@ async def open_application(
         await _put_in_order(ground, here)
         application = await _put_together(config, ground, stack, here)
         yield application if address is None else await _attached(application, address, stack)
+
+
+def _allow_files(executions: int) -> None:
+    """Let this process have so many files open that each execution, waiting ones too, can hold its lock."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OTHER_FILES + 2 * executions
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _live_controller(home: Path) -> UnixAddress | None:

@@ -401,3 +401,24 @@ def test_the_commands_name_the_process_that_drives_an_execution() -> None:
         running.process.send_signal(signal.SIGTERM)
         running.ended()
         assert bench.shown("status", "last")["state"] == "cancelled"
+
+
+FILES = """
+import asyncio, resource, sys
+from pathlib import Path
+from engine.app import open_application
+
+async def main():
+    async with open_application(Path(sys.argv[1]), engine=False):
+        print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+asyncio.run(main())
+"""
+
+
+def test_a_full_queue_may_hold_a_lock_for_each_of_its_executions(sandstone_home: Path) -> None:
+    """Most machines start a process with 1024 files at most, and a queue holds 1000 executions."""
+    argv = [sys.executable, "-c", FILES, str(sandstone_home)]
+    told = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert int(told.stdout) > EngineConfig(sandstone_home).max_queued
