@@ -18,7 +18,7 @@ class SlowEngine:
     def __init__(self, held: str) -> None:
         self._held = re.compile(held.encode())
         self._released = asyncio.Event()
-        self._links: set[asyncio.Future[Any]] = set()
+        self._links: set[asyncio.Task[Any]] = set()
         self.holding = asyncio.Event()
         """Set once a request is held."""
 
@@ -26,25 +26,29 @@ class SlowEngine:
         self._released.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._links.add(task)
         there_reader, there_writer = await asyncio.open_unix_connection(str(ENGINE_SOCKET))
-        link = asyncio.gather(self._hand_on(reader, there_writer, look=True), self._hand_on(there_reader, writer))
-        self._links.add(link)
         try:
-            await link
+            await asyncio.gather(self._hand_on(reader, there_writer, look=True), self._hand_on(there_reader, writer))
+        except asyncio.CancelledError:
+            return  # the proxy closes
         finally:
-            self._links.discard(link)
             for end in (writer, there_writer):
                 end.close()
+            for end in (writer, there_writer):
                 with suppress(OSError):
                     await end.wait_closed()
+            self._links.discard(task)
 
     async def close(self) -> None:
         """Let everything go and end every connection."""
         self.release()
-        while self._links:
-            for link in tuple(self._links):
-                link.cancel()
-            await asyncio.sleep(0)
+        links = tuple(self._links)
+        for link in links:
+            link.cancel()
+        await asyncio.gather(*links, return_exceptions=True)
 
     async def _hand_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, look: bool = False) -> None:
         with suppress(OSError):

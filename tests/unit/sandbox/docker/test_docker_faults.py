@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from sandbox.spec import ContainerLimits, ExecRequest, Verdict
 from sandbox.workspace.layer import LayerKey
 from tests.fakes.bind_store import BindStore
 from tests.fakes.docker_world import DockerWorld, docker_world
+from tests.fakes.slow_engine import slow_engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
@@ -185,3 +187,25 @@ async def test_containers_of_another_live_process_are_left_alone(world: DockerWo
     assert await world.provider.start() == []
     assert (await theirs.run(ExecRequest("exit 0"))).ok
     await other.close()
+
+
+@pytest.mark.parametrize("late", [True, False])
+@pytest.mark.parametrize("call", ["create", "[0-9a-f]{64}/start", "[0-9a-f]{64}/attach"])
+async def test_a_claim_given_up_ends_though_the_engine_does_not_answer(
+    sandstone_home: Path, monkeypatch: pytest.MonkeyPatch, call: str, late: bool
+) -> None:
+    """Its layer is free at once; what was asked for goes when the engine answers."""
+    socket = sandstone_home / "engine.sock"
+    store = await asyncio.to_thread(functools.partial(BindStore, sandstone_home, late=late))
+    async with slow_engine(socket, rf"POST /v[0-9.]+/containers/{call}[? ]") as engine:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{socket}")
+        async with docker_world(store) as world:
+            layer = world.store.new_layer()
+            claim = asyncio.create_task(world.provider.claim(world.spec, layer))
+            await asyncio.wait_for(engine.holding.wait(), 30)
+            claim.cancel()
+            done, _ = await asyncio.wait({claim}, timeout=5)
+            assert done
+            assert claim.cancelled()
+            assert world.store.mounts() == []
+            engine.release()
