@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,9 @@ from engine.clock import ManualClock
 from engine.errors import ExecutionLockedError, NotFoundError, WrongStateError
 from engine.execution.control import PauseMode
 from engine.journal.states import ExecutionState
+from sandbox.sandbox import SandboxProvider
+from sandbox.spec import ExecResult, SandboxSpec
+from sandbox.workspace.layer import LayerKey
 from tests.fakes.engine_world import Listening, Scripted, SlowEnvironments, World, plan_of, until, world
 
 CREATE = {"id": "new", "type": "file_create", "path": "sub/new.txt", "content": "new\n"}
@@ -68,6 +72,52 @@ async def test_nothing_of_a_frozen_execution_is_written_down_before_it_is_resume
             await asyncio.to_thread(lambda: None)
         assert here.kinds(execution_id) == before
         await here.engine.cancel(execution_id)
+
+
+class JustEnding:
+    """Sandboxes whose command ends as they are frozen, before the freeze takes effect."""
+
+    def __init__(self, provider: SandboxProvider, end: asyncio.Event) -> None:
+        self._provider = provider
+        self._end = end
+
+    async def claim(self, spec: SandboxSpec, layer: LayerKey) -> Any:
+        sandbox: Any = await self._provider.claim(spec, layer)
+        ended, run = asyncio.Event(), sandbox.run
+
+        async def run_and_tell(*given: Any) -> ExecResult:
+            try:
+                result: ExecResult = await run(*given)
+                return result
+            finally:
+                ended.set()
+
+        async def too_late() -> None:
+            self._end.set()
+            await ended.wait()
+
+        sandbox.run, sandbox.freeze = run_and_tell, too_late
+        return sandbox
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._provider, name)
+
+
+async def test_an_attempt_that_ends_as_it_is_frozen_is_written_down_after_the_pause(tmp_path: Path) -> None:
+    done = asyncio.Event()
+    async with world(tmp_path, provided=lambda provider: JustEnding(provider, done)) as here:
+        here.commands["work"] = Scripted(stdout=b"on\n", until=done)
+        execution_id, _ = await in_a_step(here)
+        assert (await here.engine.pause(execution_id, PauseMode.NOW)).state is ExecutionState.PAUSED
+        before = here.kinds(execution_id)
+        assert before[-1] == "execution-paused"
+        for _ in range(20):
+            await asyncio.to_thread(lambda: None)
+        assert here.kinds(execution_id) == before
+        assert here.states(execution_id) == ["succeeded", "running"]
+        await here.engine.resume(execution_id)
+        assert (await here.engine.wait(execution_id)).state is ExecutionState.COMPLETED
+        assert here.journal.steps(execution_id)[1].attempts == 1
 
 
 async def test_after_step_lets_the_step_end_and_parks_between_steps(tmp_path: Path) -> None:
