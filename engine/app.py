@@ -264,6 +264,8 @@ async def _lay_ground(config: EngineConfig, stack: AsyncExitStack, threads: Thre
 async def _put_in_order(ground: _Ground, engine: bool) -> None:
     """What dead processes left: containers first, then what was mounted for them, then what they were doing."""
     if await ground.blocking(dead_leases, ground.home):
+        # What a damaged journal does not name is no rubbish.
+        await ground.blocking(ground.journal.check)
         try:
             await reap(ground.api, ground.store_id, ground.store.slots, ground.is_live)
         except SandboxUnavailableError:

@@ -21,6 +21,7 @@ again, unchanged, can help. Messages are for people; code reads the attributes.
     ├── MountError                   the kernel refused a mount, or what it mounted is not what was asked
     ├── TreeRefusedError             a tree breaks a bound (depth, entries, kind of file) and is not read
     ├── PathRefusedError             a path leaves the workspace or goes through a link
+    ├── StoreCorruptError            the rows that name the layers are damaged
     ├── StoreBusyError               another live process holds what is needed (retryable)
     └── HostDiskFullError            the host's disk has no room for what must be reserved
 """
@@ -191,6 +192,15 @@ class PathRefusedError(SandboxError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class StoreCorruptError(SandboxError):
+    """The file at `path`, whose rows name the layers, is damaged; nothing was changed."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} is damaged: {reason}; nothing was changed (see docs/recovery.md)")
         self.path = path
         self.reason = reason
 

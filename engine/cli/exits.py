@@ -92,6 +92,7 @@ EXIT_OF: Final[Mapping[type[BaseException], Exit]] = MappingProxyType(
         sandbox_errors.MountError: Exit.UNFIT,
         sandbox_errors.TreeRefusedError: Exit.UNFIT,
         sandbox_errors.PathRefusedError: Exit.USAGE,
+        sandbox_errors.StoreCorruptError: Exit.UNFIT,
         sandbox_errors.StoreBusyError: Exit.UNFIT,
         sandbox_errors.HostDiskFullError: Exit.UNFIT,
     }

@@ -78,7 +78,11 @@ class GarbageCollector:
         self._logs = logs
 
     def collect(self, now: datetime, *, older_than: timedelta | None, keep: int | None, dry_run: bool) -> GarbageReport:
-        """Collect; see the module's rules."""
+        """Collect; see the module's rules.
+
+        Raises JournalCorruptError before anything is removed: what a damaged journal does not name is no rubbish.
+        """
+        self._journal.check()
         report = GarbageReport(dry_run=dry_run)
         executions = self._journal.executions(limit=1_000_000)
         going = [r for r in collectable(executions, now, older_than, keep) if not self._journal.kept(r.id)]

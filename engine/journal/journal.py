@@ -1,8 +1,9 @@
 """The journal: the one truth about executions, their steps, checkpoints and events.
 
 Writes go through `Journal.transaction()`: what it holds is on the disk together or not at all, and its
-events get their gap-free numbers in it. Layers live in the same file (`sandbox.workspace.index`), but a
-checkpoint's row is what makes a layer part of an execution. All methods block; async callers use a thread.
+events get their gap-free numbers in it. Layers live in the same file (`sandbox.workspace.register`), but a
+checkpoint's row is what makes a layer part of an execution. What is read is compared with its seals and counts:
+it is what was written, or JournalCorruptError. All methods block; async callers use a thread.
 """
 
 from __future__ import annotations
@@ -10,160 +11,32 @@ from __future__ import annotations
 import difflib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from engine.clock import Clock
-from engine.errors import NotFoundError, RequestReusedError
+from engine.errors import NotFoundError
 from engine.events.types import Event, EventKind
+from engine.journal import rows
+from engine.journal.checking import read_ledger
 from engine.journal.database import Database
-from engine.journal.records import (
-    CheckpointKind,
-    CheckpointRecord,
-    ExecutionRecord,
-    Request,
-    RequestRecord,
-    StepRecord,
-)
-from engine.journal.states import ExecutionState, StepState, check_move
-from sandbox.workspace.layer import LayerName
+from engine.journal.records import CheckpointRecord, ExecutionRecord, RequestRecord, StepRecord
+from engine.journal.states import ExecutionState
+from engine.journal.transaction import Transaction
+from sandbox.workspace.sealed import SealBrokenError
 
-_EXECUTION_COLUMNS: Final = tuple(field.name for field in fields(ExecutionRecord))
-_STEP_COLUMNS: Final = tuple("idx" if f.name == "index" else f.name for f in fields(StepRecord))
+__all__ = ["Journal", "Transaction"]
+
 _COUNTED: Final = frozenset({EventKind.EXECUTION_STARTED, EventKind.EXECUTION_RESUMED, EventKind.EXECUTION_PROGRESS})
 """Events up to which `run_ms` counts the time."""
 _LOOK_BACK: Final = 100
-_STEP_JSON: Final = frozenset({"findings", "tests", "usage"})
-
-
-class Transaction:
-    """What one transaction writes. Made by `Journal.transaction`; `events` are published after it."""
-
-    def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
-        self._connection = connection
-        self.now = now
-        self.events: list[Event] = []
-
-    def add_execution(self, record: ExecutionRecord, steps: Sequence[StepRecord]) -> None:
-        _insert(self._connection, "executions", _EXECUTION_COLUMNS, [_execution_row(record)])
-        _insert(self._connection, "steps", _STEP_COLUMNS, [_step_row(step) for step in steps])
-
-    def move(self, execution_id: str, to: ExecutionState, reason: str = "") -> None:
-        """Change the execution's state; raises IllegalTransitionError when the table has no such move."""
-        (state,) = self._connection.execute("SELECT state FROM executions WHERE id=?", (execution_id,)).fetchone()
-        if state != to:
-            check_move(f"execution {execution_id}", ExecutionState(state), to)
-        self.set_execution(execution_id, state=to.value, reason=reason)
-
-    def set_execution(self, execution_id: str, **columns: Any) -> None:
-        """Set plain columns of the execution's row (times as datetime)."""
-        _update(self._connection, "executions", columns, {"id": execution_id})
-
-    def move_step(self, execution_id: str, index: int, to: StepState, **columns: Any) -> None:
-        """Change a step's state and columns; raises IllegalTransitionError when the table has no such move."""
-        (state, step_id) = self._connection.execute(
-            "SELECT state, id FROM steps WHERE execution_id=? AND idx=?", (execution_id, index)
-        ).fetchone()
-        if state != to:
-            check_move(f"step {step_id}", StepState(state), to)
-        columns["state"] = to.value
-        _update(self._connection, "steps", columns, {"execution_id": execution_id, "idx": index})
-
-    def add_checkpoint(
-        self,
-        execution_id: str,
-        name: str,
-        kind: CheckpointKind,
-        layer: LayerName | None,
-        parent: str | None,
-        step_id: str | None = None,
-    ) -> CheckpointRecord:
-        """Add a node with the next number."""
-        (last,) = self._connection.execute(
-            "SELECT COALESCE(MAX(number), -1) FROM checkpoints WHERE execution_id=?", (execution_id,)
-        ).fetchone()
-        record = CheckpointRecord(execution_id, last + 1, name, kind, layer, parent, step_id, self.now)
-        self._connection.execute(
-            "INSERT INTO checkpoints VALUES (?,?,?,?,?,?,?,?)",
-            (execution_id, record.number, name, kind.value, layer, parent, step_id, self.now.isoformat()),
-        )
-        return record
-
-    def add_baseline(self, execution_id: str, entries: Mapping[bytes, dict[str, Any] | None]) -> None:
-        """Record what the base had at these paths; what is recorded already stays as it is."""
-        self._connection.executemany(
-            "INSERT OR IGNORE INTO baseline VALUES (?,?,?)",
-            [(execution_id, path, json.dumps(entry)) for path, entry in entries.items()],
-        )
-
-    def emit(self, execution_id: str, kind: EventKind, step_id: str | None = None, **data: Any) -> Event:
-        """Append an event with the next number."""
-        (sequence,) = self._connection.execute(
-            "UPDATE executions SET last_sequence=last_sequence+1 WHERE id=? RETURNING last_sequence",
-            (execution_id,),
-        ).fetchone()
-        event = Event(execution_id, sequence, kind, self.now, step_id, data)
-        self._connection.execute(
-            "INSERT INTO events VALUES (?,?,?,?,?,?)",
-            (execution_id, sequence, kind.value, self.now.isoformat(), step_id, json.dumps(data)),
-        )
-        self.events.append(event)
-        return event
-
-    def delete_checkpoints(self, execution_id: str, numbers: Sequence[int]) -> None:
-        """Forget these nodes; steps that left them keep their outcome but name no checkpoint any more."""
-        for number in numbers:
-            self._connection.execute(
-                "DELETE FROM checkpoints WHERE execution_id=? AND number=?", (execution_id, number)
-            )
-            self._connection.execute(
-                "UPDATE steps SET checkpoint=NULL WHERE execution_id=? AND checkpoint=?", (execution_id, f"c{number}")
-            )
-
-    def copy_baseline(self, origin: str, execution_id: str) -> None:
-        """Give an execution what is recorded of the base for `origin`."""
-        self._connection.execute(
-            "INSERT INTO baseline SELECT ?, path, entry FROM baseline WHERE execution_id=?", (execution_id, origin)
-        )
-
-    def checkpoints(self, execution_id: str) -> list[CheckpointRecord]:
-        """As `Journal.checkpoints`; they stay so until the transaction ends."""
-        return _checkpoints(self._connection, execution_id)
-
-    def forked_checkpoints(self, execution_id: str) -> set[str]:
-        """Ids of its checkpoints that other executions were forked from."""
-        rows = self._connection.execute(
-            "SELECT forked_from FROM executions WHERE forked_from GLOB ? || ':*'", (execution_id,)
-        ).fetchall()
-        return {origin.rpartition(":")[2] for (origin,) in rows}
-
-    def delete_execution(self, execution_id: str) -> None:
-        """Forget it, with everything that is recorded of it and the requests that it answered."""
-        self._connection.execute("DELETE FROM executions WHERE id=?", (execution_id,))
-
-    def remember(self, request: Request, execution_id: str, result: str = "") -> None:
-        """Record that this transaction is the effect of `request`. A request that is known stays as it is.
-
-        Raises:
-          RequestReusedError: the id is known with another verb or digest, or took effect on another execution
-            (a second caller with the same request was faster; `Journal.request` has its answer). The
-            transaction is to be given up.
-        """
-        known = _request(self._connection, request.id)
-        if known is None:
-            self._connection.execute(
-                "INSERT INTO requests VALUES (?,?,?,?,?,?)",
-                (request.id, request.verb, request.digest, execution_id, result, self.now.isoformat()),
-            )
-        elif (known.verb, known.digest, known.execution_id) != (request.verb, request.digest, execution_id):
-            raise RequestReusedError(request.id, known.execution_id)
-
-    def forget_requests(self, before: datetime) -> None:
-        """Forget the requests that were remembered before this time; asking again then does it again."""
-        self._connection.execute("DELETE FROM requests WHERE create_time<?", (before.isoformat(),))
+_HEX: Final = frozenset("0123456789abcdef")
+_NEWEST: Final = "ORDER BY create_time DESC, rowid DESC LIMIT ?"
+_NEAR: Final = 200
+"""Among so many of the newest executions, names that look alike are searched."""
 
 
 class Journal:
@@ -179,18 +52,41 @@ class Journal:
         with self._database.transaction() as connection:
             yield Transaction(connection, self._clock.now())
 
+    def check(self) -> None:
+        """Read everything and compare it; what removes files that no row names asks this first.
+
+        Raises JournalCorruptError. See `Database.check`.
+        """
+        self._database.check()
+
+    def backup(self, directory: Path, keep: int = 3) -> Path:
+        """Add a checked copy `journal-<UTC time>.db` to `directory` and keep the newest `keep`. The copy's path.
+
+        Raises:
+          JournalCorruptError: the journal is damaged; nothing is added and no earlier copy goes. OSError.
+        """
+        return self._database.backup(directory, self._clock.now(), keep)
+
     # -- executions ------------------------------------------------------------------------------
 
     def executions(self, limit: int = 50) -> list[ExecutionRecord]:
         """The newest first."""
-        return self._select_executions("ORDER BY create_time DESC, rowid DESC LIMIT ?", (limit,))
+        with self._database.reading() as connection:
+            found = _executions(connection, _NEWEST, limit)
+            if len(found) < limit:
+                _require_all(connection, len(found))
+            times = [record.create_time for record in found]
+            _require_found(times == sorted(times, reverse=True), "time")
+        return found
 
     def in_state(self, *states: ExecutionState) -> list[ExecutionRecord]:
         """All executions in one of these states, oldest first."""
         marks = ",".join("?" * len(states))
-        return self._select_executions(
-            f"WHERE state IN ({marks}) ORDER BY create_time", tuple(state.value for state in states)
-        )
+        with self._database.reading() as connection:
+            values = (state.value for state in states)
+            found = _executions(connection, f"WHERE state IN ({marks}) ORDER BY create_time", *values)
+            _require_found(all(record.state in states for record in found), "state")
+        return found
 
     def paused_in_a_step(self) -> list[ExecutionRecord]:
         """The paused executions with a step that is running: its attempt stands still, or its process has died."""
@@ -200,9 +96,12 @@ class Journal:
 
     def execution(self, execution_id: str) -> ExecutionRecord:
         """By its full id. Raises NotFoundError."""
-        found = self._select_executions("WHERE id=?", (execution_id,))
-        if not found:
-            raise NotFoundError("execution", execution_id)
+        with self._database.reading() as connection:
+            found = _executions(connection, "WHERE id=?", execution_id)
+            if not found:
+                _require_absent(connection, execution_id)
+                raise NotFoundError("execution", execution_id)
+            _require_found(found[0].id == execution_id, "id")
         return found[0]
 
     def find(self, text: str) -> ExecutionRecord:
@@ -211,35 +110,26 @@ class Journal:
         Raises:
           NotFoundError: nothing, or a prefix that more than one id has (`near` lists them).
         """
-        if text == "last":
-            found = self.executions(1)
-            if not found:
-                raise NotFoundError("execution", text)
-            return found[0]
-        named = self._select_executions("WHERE name=? ORDER BY create_time DESC, rowid DESC LIMIT 1", (text,))
-        if named:
-            return named[0]
-        prefixed: list[ExecutionRecord] = []
-        if text and all(c in "0123456789abcdef" for c in text):
-            prefixed = self._select_executions("WHERE id GLOB ? || '*' LIMIT 5", (text,))
-        if len(prefixed) == 1:
-            return prefixed[0]
-        if prefixed:
-            raise NotFoundError("single execution", text, [record.id for record in prefixed])
-        names = [record.name for record in self.executions(200)]
-        raise NotFoundError("execution", text, difflib.get_close_matches(text, names, 3))
-
-    def _select_executions(self, tail: str, parameters: Sequence[Any]) -> list[ExecutionRecord]:
-        columns = ",".join(_EXECUTION_COLUMNS)
         with self._database.reading() as connection:
-            rows = connection.execute(f"SELECT {columns} FROM executions {tail}", parameters).fetchall()
-        return [_execution_from(row) for row in rows]
+            if text == "last":
+                found = _executions(connection, _NEWEST, 1)
+            else:
+                found = _executions(connection, f"WHERE name=? {_NEWEST}", text, 1) or _prefixed(connection, text)
+            if len(found) == 1:
+                right = text in (found[0].name, "last") or found[0].id.startswith(text)
+                _require_found(right, "name")
+                return found[0]
+            if found:
+                raise NotFoundError("single execution", text, [record.id for record in found])
+            _require_absent(connection, text)
+            newest = connection.execute(f"SELECT name FROM executions {_NEWEST}", (_NEAR,)).fetchall()
+        raise NotFoundError("execution", text, difflib.get_close_matches(text, [row[0] for row in newest], 3))
 
     def kept(self, execution_id: str) -> bool:
         """True when gc must not remove it."""
         with self._database.reading() as connection:
-            row = connection.execute("SELECT kept FROM executions WHERE id=?", (execution_id,)).fetchone()
-        return bool(row and row[0])
+            found = rows.select(connection, "executions", "WHERE id=?", execution_id)
+        return bool(found and found[0][-1])
 
     # -- steps, checkpoints, events --------------------------------------------------------------
 
@@ -255,17 +145,15 @@ class Journal:
 
     def steps(self, execution_id: str) -> list[StepRecord]:
         """In plan order."""
-        columns = ",".join(_STEP_COLUMNS)
         with self._database.reading() as connection:
-            rows = connection.execute(
-                f"SELECT {columns} FROM steps WHERE execution_id=? ORDER BY idx", (execution_id,)
-            ).fetchall()
-        return [_step_from(row) for row in rows]
+            found = rows.select(connection, "steps", "WHERE execution_id=? ORDER BY idx", execution_id)
+            rows.require_whole(connection, "steps", execution_id, [row[1] for row in found])
+        return [rows.step_from(row) for row in found]
 
     def checkpoints(self, execution_id: str) -> list[CheckpointRecord]:
         """In order of creation."""
         with self._database.reading() as connection:
-            return _checkpoints(connection, execution_id)
+            return rows.checkpoints(connection, execution_id)
 
     def checkpoint(self, execution_id: str, text: str) -> CheckpointRecord:
         """By id (`c3`), else by name (the newest of that name). Raises NotFoundError with near names."""
@@ -279,115 +167,65 @@ class Journal:
 
     def events(self, execution_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
         """Events with a sequence above `after`, in order."""
+        after = max(after, 0)
         with self._database.reading() as connection:
-            rows = connection.execute(
-                "SELECT * FROM events WHERE execution_id=? AND sequence>? ORDER BY sequence LIMIT ?",
-                (execution_id, after, limit),
-            ).fetchall()
-        return [
-            Event(row[0], row[1], EventKind(row[2]), datetime.fromisoformat(row[3]), row[4], json.loads(row[5]))
-            for row in rows
-        ]
+            tail = "WHERE execution_id=? AND sequence>? ORDER BY sequence LIMIT ?"
+            found = rows.select(connection, "events", tail, execution_id, after, limit)
+            last = connection.execute("SELECT last_sequence FROM executions WHERE id=?", (execution_id,)).fetchone()
+            expected = max(0, min(limit, (last[0] if last else 0) - after))
+            if [row[1] for row in found] != list(range(after + 1, after + 1 + expected)):
+                raise SealBrokenError("events", f"execution {execution_id} has {len(found)} rows of {expected}")
+        return [rows.event_from(row) for row in found]
 
     def baseline(self, execution_id: str) -> dict[bytes, dict[str, Any] | None]:
         """What the base had at each path that some layer changed, as recorded at the first change."""
         with self._database.reading() as connection:
-            rows = connection.execute(
-                "SELECT path, entry FROM baseline WHERE execution_id=?", (execution_id,)
-            ).fetchall()
-        return {bytes(path): json.loads(entry) for path, entry in rows}
+            found = rows.select(connection, "baseline", "WHERE execution_id=?", execution_id)
+            rows.require_whole(connection, "baseline", execution_id, [row[1] for row in found])
+        return {bytes(path): json.loads(entry) for _, path, entry in found}
 
     def baseline_missing(self, execution_id: str, paths: Sequence[bytes]) -> list[bytes]:
         """Those of `paths` that have no baseline yet."""
+        where = "WHERE execution_id=? AND path=?"
         with self._database.reading() as connection:
-            return [
-                path
-                for path in paths
-                if connection.execute(
-                    "SELECT 1 FROM baseline WHERE execution_id=? AND path=?", (execution_id, path)
-                ).fetchone()
-                is None
-            ]
+            return [path for path in paths if not rows.select(connection, "baseline", where, execution_id, path)]
 
     # -- requests --------------------------------------------------------------------------------
 
     def request(self, request_id: str) -> RequestRecord | None:
         """The request that took effect under this id, if there is one and it is not forgotten."""
         with self._database.reading() as connection:
-            return _request(connection, request_id)
+            return rows.request(connection, request_id)
 
 
-def _request(connection: sqlite3.Connection, request_id: str) -> RequestRecord | None:
-    row = connection.execute("SELECT * FROM requests WHERE id=?", (request_id,)).fetchone()
-    if row is None:
-        return None
-    request_id, verb, digest, execution_id, result, create_time = row
-    return RequestRecord(request_id, verb, digest, execution_id, result, datetime.fromisoformat(create_time))
+def _executions(connection: sqlite3.Connection, tail: str, *values: Any) -> list[ExecutionRecord]:
+    return [rows.execution_from(row) for row in rows.select(connection, "executions", tail, *values)]
 
 
-def _insert(connection: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    marks = ",".join("?" * len(columns))
-    connection.executemany(f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})", rows)
+def _prefixed(connection: sqlite3.Connection, text: str) -> list[ExecutionRecord]:
+    """At most five whose id begins so. The letter after `f` ends the range, so that the index serves."""
+    if not text or not _HEX.issuperset(text):
+        return []
+    return _executions(connection, "WHERE id>=? AND id<? ORDER BY id LIMIT 5", text, f"{text}g")
 
 
-def _update(connection: sqlite3.Connection, table: str, columns: Mapping[str, Any], where: Mapping[str, Any]) -> None:
-    sets = ",".join(f"{name}=?" for name in columns)
-    conditions = " AND ".join(f"{name}=?" for name in where)
-    values = [_to_column(name, value) for name, value in columns.items()]
-    connection.execute(f"UPDATE {table} SET {sets} WHERE {conditions}", [*values, *where.values()])
+def _require_found(right: bool, index: str) -> None:
+    """An index is no row and has no seal; what it leads to must be what was asked for."""
+    if not right:
+        raise SealBrokenError("executions", f"the index by {index} leads to another row")
 
 
-def _to_column(name: str, value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if name in _STEP_JSON and value is not None:
-        return json.dumps(value)
-    return value
+def _require_all(connection: sqlite3.Connection, found: int) -> None:
+    expected = read_ledger(connection).executions
+    if found != expected:
+        raise SealBrokenError("executions", f"it has {found} rows of {expected}")
 
 
-def _execution_row(record: ExecutionRecord) -> list[Any]:
-    return [_to_column(name, getattr(record, name)) for name in _EXECUTION_COLUMNS]
-
-
-def _execution_from(row: Sequence[Any]) -> ExecutionRecord:
-    values = dict(zip(_EXECUTION_COLUMNS, row, strict=True))
-    values["state"] = ExecutionState(values["state"])
-    for name in ("create_time", "start_time", "end_time"):
-        values[name] = datetime.fromisoformat(values[name]) if values[name] else None
-    return ExecutionRecord(**values)
-
-
-def _step_row(record: StepRecord) -> list[Any]:
-    names = [field.name for field in fields(StepRecord)]
-    return [_to_column(name, getattr(record, name)) for name in names]
-
-
-def _step_from(row: Sequence[Any]) -> StepRecord:
-    values = dict(zip((field.name for field in fields(StepRecord)), row, strict=True))
-    values["state"] = StepState(values["state"])
-    for name in _STEP_JSON:
-        values[name] = json.loads(values[name]) if values[name] is not None else None
-    values["stdout_tail"] = bytes(values["stdout_tail"])
-    values["stderr_tail"] = bytes(values["stderr_tail"])
-    return StepRecord(**values)
-
-
-def _checkpoints(connection: sqlite3.Connection, execution_id: str) -> list[CheckpointRecord]:
-    rows = connection.execute(
-        "SELECT * FROM checkpoints WHERE execution_id=? ORDER BY number", (execution_id,)
-    ).fetchall()
-    return [_checkpoint_from(row) for row in rows]
-
-
-def _checkpoint_from(row: Sequence[Any]) -> CheckpointRecord:
-    execution_id, number, name, kind, layer, parent, step_id, create_time = row
-    return CheckpointRecord(
-        execution_id,
-        number,
-        name,
-        CheckpointKind(kind),
-        LayerName(layer) if layer is not None else None,
-        parent,
-        step_id,
-        datetime.fromisoformat(create_time),
-    )
+def _require_absent(connection: sqlite3.Connection, text: str) -> None:
+    """Raise SealBrokenError when an index does not find what the table has. Reads the table: only for a miss."""
+    everything = connection.execute("SELECT id, name FROM executions NOT INDEXED").fetchall()
+    _require_all(connection, len(everything))
+    is_prefix = bool(text) and _HEX.issuperset(text)
+    for execution_id, name in everything:
+        if text in (execution_id, name, "last") or (is_prefix and execution_id.startswith(text)):
+            raise SealBrokenError("executions", f"the index does not find {execution_id}")

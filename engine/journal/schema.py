@@ -1,7 +1,9 @@
 """The journal's tables, and the steps from each earlier version of them to the next. Data; `Database` runs them.
 
 A version's script is never changed once it is out: a new file runs all of them in order, an old one those it
-lacks. So a file that came the long way and a new one have the same tables.
+lacks. So a file that came the long way and a new one have the same tables. Every table is sealed
+(`sandbox.workspace.sealed`); what seals cannot notice, rows that are missing, is noticed by counts. The layers'
+tables are made here too, so that the check over the schema covers the whole file.
 """
 
 from __future__ import annotations
@@ -9,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
+
+from sandbox.workspace.register import register_statements
+from sandbox.workspace.sealed import sealing
 
 _FIRST: Final = """
 CREATE TABLE executions (
@@ -47,7 +52,82 @@ CREATE INDEX requests_by_execution ON requests(execution_id);
 CREATE INDEX requests_by_time ON requests(create_time);
 """
 
-SCRIPTS: Final[Mapping[int, str]] = MappingProxyType({1: _FIRST, 2: _REQUESTS})
-"""What makes a file of version n - 1 one of version n. Version 0 is an empty file."""
+TABLES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = MappingProxyType(
+    {
+        "executions": (
+            (
+                *("id", "name", "state", "plan_json", "plan_digest", "workspace", "workspace_dev", "workspace_inode"),
+                *("start_ns", "create_time", "start_time", "end_time", "head", "image_id", "reason", "lease"),
+                *("last_sequence", "forked_from", "run_ms", "kept"),
+            ),
+            ("id",),
+        ),
+        "steps": (
+            (
+                *("execution_id", "idx", "id", "type", "state", "attempts", "exit_code", "verdict", "detail"),
+                *("duration_ms", "overhead_ms", "checkpoint", "findings", "tests", "usage"),
+                *("stdout_tail", "stderr_tail"),
+            ),
+            ("execution_id", "idx"),
+        ),
+        "checkpoints": (
+            ("execution_id", "number", "name", "kind", "layer", "parent", "step_id", "create_time"),
+            ("execution_id", "number"),
+        ),
+        "baseline": (("execution_id", "path", "entry"), ("execution_id", "path")),
+        "events": (("execution_id", "sequence", "kind", "time", "step_id", "data"), ("execution_id", "sequence")),
+        "requests": (("id", "verb", "digest", "execution_id", "result", "create_time"), ("id",)),
+        "extents": (("execution_id", "steps", "checkpoints", "baseline"), ("execution_id",)),
+        "ledger": (("id", "journal_id", "commits", "executions", "requests", "schema"), ("id",)),
+    }
+)
+"""Each table's columns in their order, without `chk`, and its key."""
+
+_COUNTS: Final = """
+CREATE TABLE extents (
+  execution_id TEXT PRIMARY KEY REFERENCES executions(id) ON DELETE CASCADE, steps INTEGER NOT NULL,
+  checkpoints INTEGER NOT NULL, baseline INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO extents SELECT id, (SELECT COUNT(*) FROM steps WHERE execution_id=executions.id),
+  (SELECT COUNT(*) FROM checkpoints WHERE execution_id=executions.id),
+  (SELECT COUNT(*) FROM baseline WHERE execution_id=executions.id) FROM executions;
+CREATE TABLE ledger (
+  id INTEGER PRIMARY KEY CHECK (id = 1), journal_id TEXT NOT NULL, commits INTEGER NOT NULL,
+  executions INTEGER NOT NULL, requests INTEGER NOT NULL, schema INTEGER NOT NULL);
+INSERT INTO ledger SELECT 1, lower(hex(randomblob(8))), 0, (SELECT COUNT(*) FROM executions),
+  (SELECT COUNT(*) FROM requests), 0;
+CREATE INDEX requests_again ON requests(id, verb);
+CREATE INDEX executions_by_state ON executions(state);
+CREATE INDEX executions_by_name ON executions(name, create_time);
+"""
+"""extents: how many rows of each kind an execution has. ledger: one row about the whole journal; commits: its
+transactions so far; schema: check over the texts of the schema. requests_again: a second way to a request, so that
+one that the first does not find is missed."""
+
+
+def _counted(table: str) -> list[str]:
+    return [
+        f"CREATE TRIGGER {table}_{verb} AFTER {event} ON {table}"
+        f" BEGIN UPDATE ledger SET {table} = {table} {change} WHERE id = 1; END"
+        for verb, event, change in (("counted", "INSERT", "+ 1"), ("discounted", "DELETE", "- 1"))
+    ]
+
+
+def _seals() -> list[str]:
+    statements = _split(_COUNTS)
+    for table, (columns, key) in TABLES.items():
+        statements.append(f"ALTER TABLE {table} ADD COLUMN chk INTEGER NOT NULL DEFAULT 0")
+        statements.append(f"UPDATE {table} SET chk = seal('{table}', {', '.join(columns)})")
+        statements += sealing(table, columns, key)
+    return [*statements, *_counted("executions"), *_counted("requests"), *register_statements()]
+
+
+def _split(script: str) -> list[str]:
+    return [statement for statement in script.split(";\n") if statement.strip()]
+
+
+SCRIPTS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
+    {1: tuple(_split(_FIRST)), 2: tuple(_split(_REQUESTS)), 3: tuple(_seals())}
+)
+"""What makes a file of version n - 1 one of version n. Version 0 is an empty file. Needs `sealed.install`."""
 
 SCHEMA_VERSION: Final = max(SCRIPTS)

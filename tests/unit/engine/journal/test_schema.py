@@ -24,7 +24,8 @@ def version_1(path: Path) -> None:
     """A file as version 1 left it, with one execution."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(SCRIPTS[1])
+        for statement in SCRIPTS[1]:
+            connection.execute(statement)
         connection.execute(
             "INSERT INTO executions VALUES (?,'plan','running','{}','d','/w',1,2,3,?,NULL,NULL,'c0','','','',1,'',0,0)",
             (A, ManualClock().now().isoformat()),
@@ -62,7 +63,11 @@ def test_what_is_migrated_is_copied_as_it_was_first(tmp_path: Path) -> None:
     version_1(tmp_path / "journal.db")
     Database(tmp_path / "journal.db").close()
     Database(tmp_path / "journal.db").close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.db", "journal.db.version-1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "journal.db",
+        "journal.db.version-1",
+        "journal.mark",
+    ]
     with closing(sqlite3.connect(tmp_path / "journal.db.version-1")) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         assert connection.execute("SELECT id FROM executions").fetchall() == [(A,)]
