@@ -82,20 +82,14 @@ def advice(path: Path) -> str:
             " (see docs/recovery.md)"
         )
     aside = home / "journal-damaged"
-    files = " ".join(
-        _quoted(file)
-        for file in (
-            path,
-            *(path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm")),
-            path.with_suffix(".mark"),
-        )
-        if file.exists()
-    )
+    move = ""
+    if any(home.glob(f"{path.stem}.[dm]*")):  # a pattern, because logs come and go with who has the file open
+        move = f"  mv --backup=numbered {_quoted(home)}/{path.stem}.[dm]* {_quoted(aside)}\n"
     return (
         f"nothing was changed. Stop `sandstone serve`, move the damaged files away and keep them, and go back to the"
         f" newest good backup, of {_time_of(good)}; executions and checkpoints made since then are lost:\n"
         f"  mkdir -p {_quoted(aside)}\n"
-        f"  mv --backup=numbered {files} {_quoted(aside)}\n"
+        f"{move}"
         f"  cp {_quoted(good)} {_quoted(path)}\n"
         "(see docs/recovery.md)"
     )

@@ -19,6 +19,7 @@ from engine.execution.recovery import REASON, recover_executions
 from engine.journal.states import ExecutionState, StepState
 from sandbox.errors import SetupFailedError
 from sandbox.spec import ExecRequest, Verdict
+from sandbox.workspace.sealed import install
 from tests.fakes.engine_world import Scripted, World, plan_of, world
 
 CREATE = {"id": "new", "type": "file_create", "path": "sub/new.txt", "content": "new\n"}
@@ -398,6 +399,7 @@ async def test_a_manual_checkpoint_names_the_head(tmp_path: Path) -> None:
 def _die_in_the_middle(here: World) -> None:
     """Make the journal what it is when the process dies while the second step runs."""
     with closing(sqlite3.connect(here.home / "journal.db")) as connection, connection:
+        install(connection)
         connection.execute("UPDATE executions SET state='running', head='c1', end_time=NULL")
         connection.execute("UPDATE steps SET state='running', checkpoint=NULL WHERE id='run'")
 
