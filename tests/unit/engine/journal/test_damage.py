@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from engine.journal.database import Database
 from engine.journal.journal import Journal
 from engine.journal.states import ExecutionState
 from sandbox.errors import StoreCorruptError
-from sandbox.workspace.layer import LayerName
+from sandbox.workspace.layer import LayerName, VolumeId
 from sandbox.workspace.register import Register
 from tests.fakes.journal_world import (
     IDS,
@@ -133,6 +134,19 @@ def test_a_flip_inside_a_value_is_noticed_by_who_reads_it(home: Path) -> None:
     with pytest.raises(JournalCorruptError):
         journal.check()
     database.close()
+
+
+def test_a_layer_that_says_another_volume_is_never_taken_for_none(home: Path) -> None:
+    """What a volume's rows do not name is removed when it is opened, before any full check."""
+    path = home / "journal.db"
+    for found in re.finditer(b"aa-l1committed(?=a{32})", path.read_bytes()):  # one of them is the row
+        flip(path, found.end(), 0x02)
+    with closing(Register(path, durable=False)) as register:
+        assert [layer.layer.id for layer in register.of_volume(VolumeId(IDS[1]))] == ["ab-l0", "ab-l1"]
+        # The index still knows better than the row; without it the row would be missed by the volume's count.
+        assert [layer.layer.id for layer in register.of_volume(VolumeId(IDS[0]))] == ["aa-l0", "aa-l1"]
+        with pytest.raises(StoreCorruptError):
+            register.all()
 
 
 def test_a_damaged_row_is_never_sealed_by_an_update(home: Path) -> None:
