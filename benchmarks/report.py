@@ -28,6 +28,7 @@ def write_report(all_figures: Figures) -> None:
         "throughput": _throughput,
         "long_plan": _long_plan,
         "startup": _startup,
+        "history": _long_plan,
     }
     for name, table in tables.items():
         if name in all_figures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import platform
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -43,9 +44,10 @@ async def doctor(session: Session) -> Exit:
 
 
 async def _state_probe(session: Session) -> Probe:
-    """Whether the state directory can be opened and what dead processes left there put in order."""
+    """Whether the state directory can be opened, what dead processes left put in order, and the journal is whole."""
     try:
         async with session.open() as application:
+            await asyncio.to_thread(application.journal.check)
             return Probe("state", True, str(application.home))
     except KNOWN as error:
         return Probe("state", False, message_of(error), hint_of(error))

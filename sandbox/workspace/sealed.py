@@ -39,7 +39,7 @@ def seal(*values: str | bytes | float | None) -> int:
         elif isinstance(value, bytes):
             parts.append(f"\2{len(value)}:{zlib.crc32(value)}")
         else:
-            parts.append(repr(value))
+            parts.append(f"\3{value!r}")
     return zlib.crc32("\0".join(parts).encode())
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,17 @@ def test_a_state_directory_that_cannot_be_opened_is_a_finding(capsys: pytest.Cap
 
     assert main(["doctor"], opener=broken) == 3
     assert "FAIL  state   mount at /x: not permitted\n" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("examined")
+def test_a_damaged_journal_is_a_finding(
+    make_application: Make, sandstone: Sandstone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    application = make_application()
+    with closing(sqlite3.connect(application.home / "journal.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE ledger SET chk=0")
+    assert sandstone(application, "doctor") == 3
+    assert "journal.db is damaged: table ledger" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

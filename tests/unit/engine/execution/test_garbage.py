@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.errors import NotFoundError
+from engine.errors import JournalCorruptError, NotFoundError
 from engine.execution.garbage import GarbageCollector, GarbageReport, collectable, unreachable
 from engine.execution.unowned import Standing, remove_unowned
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, Request
@@ -294,3 +296,20 @@ def test_loose_layers_are_what_neither_a_checkpoint_nor_another_volume_needs_top
     standing.forget_volume(two)
     standing.forget("busy")
     assert standing.loose([one], ()) == ["e", "d", "c", "b", "a"]
+
+
+def _lose_a_checkpoint(here: World) -> None:
+    """Take a row out behind the journal's back."""
+    with closing(sqlite3.connect(here.home / "journal.db", isolation_level=None)) as connection:
+        connection.execute("DELETE FROM checkpoints WHERE number=1")
+
+
+async def test_a_damaged_journal_removes_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.engine.execute_plan(plan_of([CREATE]), here.project)
+        await asyncio.to_thread(_lose_a_checkpoint, here)
+        layers = list(here.store.walk())
+        for dry_run in (True, False):
+            with pytest.raises(JournalCorruptError, match="rows are missing"):
+                await collect(here, dry_run=dry_run)
+        assert list(here.store.walk()) == layers != []
