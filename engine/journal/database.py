@@ -90,7 +90,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A write transaction: all or nothing, on the disk when the block is left without error."""
-        with self.lock, typed_errors(self.path):
+        with self.lock, typed_errors(self.path, ours=False):
             with self._transaction():
                 row = self.connection.execute("UPDATE ledger SET commits=commits+1 RETURNING commits").fetchone()
                 if row is None:

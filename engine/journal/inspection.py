@@ -39,15 +39,15 @@ def damaged(path: Path, reason: str) -> JournalCorruptError:
 
 
 @contextmanager
-def typed_errors(path: Path) -> Iterator[None]:
-    """SQLite's errors as the errors of the tree.
+def typed_errors(path: Path, *, ours: bool = True) -> Iterator[None]:
+    """SQLite's errors as the errors of the tree. ours: the block is the journal's own, not a caller's.
 
     Raises:
       JournalCorruptError: it is damaged. StoreBusyError: another process holds it for too long.
       HostDiskFullError: no room to write. EnvironmentUnfitError: it cannot be opened, read or written.
     """
     try:
-        with damage_noticed():
+        with damage_noticed(ours=ours):
             yield
     except SealBrokenError as error:
         raise damaged(path, str(error)) from error

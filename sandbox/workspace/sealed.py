@@ -77,13 +77,16 @@ def verified(table: str, rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
 
 
 @contextmanager
-def damage_noticed() -> Iterator[None]:
-    """Every way in which SQLite and its seals tell of damage, as SealBrokenError; other errors pass."""
+def damage_noticed(*, ours: bool = True) -> Iterator[None]:
+    """Every way in which SQLite and its seals tell of damage, as SealBrokenError; other errors pass.
+
+    ours: the block runs nothing but statements and what comes with them.
+    """
     try:
         yield
     except UnicodeDecodeError as error:
         # The interpreter cannot read the message in which SQLite names what it found.
-        if not error.object.startswith(b"malformed"):
+        if not ours and not error.object.startswith(b"malformed"):
             raise
         raise SealBrokenError("unknown", error.object.decode(errors="backslashreplace")) from error
     except sqlite3.Error as error:

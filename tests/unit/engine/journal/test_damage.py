@@ -149,6 +149,15 @@ def test_a_layer_that_says_another_volume_is_never_taken_for_none(home: Path) ->
             register.all()
 
 
+@pytest.mark.parametrize("text", [b"CREATE TABLE ledger", b"layers_discounted AFTER", b"table" + b"executions" * 2])
+@pytest.mark.parametrize("at", [0, 3, 10])
+def test_a_schema_that_is_no_text_any_more_is_refused(home: Path, text: bytes, at: int) -> None:
+    """SQLite puts it into messages that the interpreter cannot decode."""
+    path = home / "journal.db"
+    flip(path, path.read_bytes().index(text) + at, 0xFF)
+    assert outcome(home) == "refused"
+
+
 def test_a_damaged_row_is_never_sealed_by_an_update(home: Path) -> None:
     path = home / "journal.db"
     flip(path, path.read_bytes().index(b"plan-0running"), 0x01)

@@ -248,3 +248,8 @@ def test_the_time_of_a_running_execution_goes_on_and_stands_still_when_it_is_pau
         tx.move(A, ExecutionState.PAUSED)
     clock.advance(timedelta(seconds=5))
     assert journal.elapsed_ms(journal.execution(A)) == 1900
+
+
+def test_an_error_of_who_writes_is_not_taken_for_damage(journal: Journal) -> None:
+    with pytest.raises(UnicodeDecodeError), journal.transaction():
+        b"\xff".decode()
