@@ -330,7 +330,8 @@ class Register:
             "SELECT DISTINCT below.volume FROM layers AS above JOIN layers AS below ON above.parent = below.id"
             " WHERE above.volume = ? AND below.volume != above.volume"
         )
-        return {VolumeId(str(row[0])) for row in self._rows(statement, volume)}
+        with self._reading() as connection:
+            return {VolumeId(str(row[0])) for row in connection.execute(statement, (volume,))}
 
     def children(self, layer: str) -> list[Placed]:
         """The layers that stand directly on this one."""

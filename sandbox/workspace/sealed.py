@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 _AT_ONCE: Final = 256
+_MISSING: Final = ("malformed", "no such", "table ", "unrecognized token", "no query solution")
 _BROKEN: Final = "broken seal of a row in"
 
 
@@ -108,7 +109,7 @@ def broken_seal(error: sqlite3.Error) -> SealBrokenError | None:
     if "decode to UTF-8" in text or text == "user-defined function raised exception":
         return SealBrokenError("unknown", "a text is not text any more")
     # The statements are constant: what they name can be missing from a damaged schema only.
-    if code == sqlite3.SQLITE_ERROR:
+    if code == sqlite3.SQLITE_ERROR and text.startswith(_MISSING):
         return SealBrokenError("unknown", f"the schema is not what it was: {text}")
     return None
 
