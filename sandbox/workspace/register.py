@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -94,8 +95,8 @@ def check_register(connection: sqlite3.Connection) -> None:
         for table in ("volumes", "layers"):
             (found,) = connection.execute(f"SELECT COUNT(*) FROM {table} NOT INDEXED").fetchone()
             _require(connection, table, found)
-        counted = "(SELECT COUNT(*) FROM layers NOT INDEXED WHERE volume = volumes.id)"
-        if connection.execute(f"SELECT 1 FROM volumes WHERE layers IS NOT {counted}").fetchone() is not None:
+        held = Counter(row[0] for row in connection.execute("SELECT volume FROM layers NOT INDEXED"))
+        if any(held[row[0]] != row[1] for row in connection.execute("SELECT id, layers FROM volumes")):
             raise SealBrokenError("layers", "a volume has not as many rows as it should")
 
 
