@@ -24,7 +24,7 @@ from engine.journal import rows
 from engine.journal.checking import read_ledger
 from engine.journal.database import Database
 from engine.journal.records import CheckpointRecord, ExecutionRecord, RequestRecord, StepRecord
-from engine.journal.states import ExecutionState
+from engine.journal.states import ExecutionState, StepState
 from engine.journal.transaction import Transaction
 from sandbox.workspace.sealed import SealBrokenError
 
@@ -91,8 +91,11 @@ class Journal:
     def paused_in_a_step(self) -> list[ExecutionRecord]:
         """The paused executions with a step that is running: its attempt stands still, or its process has died."""
         running = "EXISTS (SELECT 1 FROM steps WHERE execution_id=executions.id AND state=?)"
-        parameters = (ExecutionState.PAUSED.value, StepState.RUNNING.value)
-        return self._select_executions(f"WHERE state=? AND {running} ORDER BY create_time", parameters)
+        values = (ExecutionState.PAUSED.value, StepState.RUNNING.value)
+        with self._database.reading() as connection:
+            found = _executions(connection, f"WHERE state=? AND {running} ORDER BY create_time", *values)
+            _require_found(all(record.state is ExecutionState.PAUSED for record in found), "state")
+        return found
 
     def execution(self, execution_id: str) -> ExecutionRecord:
         """By its full id. Raises NotFoundError."""
