@@ -15,6 +15,7 @@ from engine.execution.engine import CloseMode
 from engine.execution.recovery import REASON, recover_executions
 from engine.journal.records import CheckpointKind
 from engine.journal.states import ExecutionState
+from sandbox.workspace.sealed import install
 from tests.fakes.engine_world import Listening, Scripted, SlowEnvironments, World, plan_of, world
 
 CREATE = {"id": "new", "type": "file_create", "path": "sub/new.txt", "content": "new\n"}
@@ -104,6 +105,7 @@ async def test_a_closing_engine_takes_nothing_on(tmp_path: Path) -> None:
 def _freeze(here: World) -> None:
     """Make the journal what it is when the process dies while the second step is frozen."""
     with closing(sqlite3.connect(here.home / "journal.db")) as connection, connection:
+        install(connection)
         connection.execute("UPDATE executions SET state='paused', reason='lunch', head='c1', end_time=NULL")
         connection.execute("UPDATE steps SET state='running', checkpoint=NULL WHERE id='work'")
 

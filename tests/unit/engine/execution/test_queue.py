@@ -15,6 +15,7 @@ from engine.execution.queue import ExecutionQueue
 from engine.execution.recovery import REASON, recover_executions
 from engine.execution.turns import Waiting, in_turn
 from engine.journal.states import ExecutionState
+from sandbox.workspace.sealed import install
 from tests.fakes.engine_world import Listening, Scripted, World, plan_of, until, world
 
 
@@ -259,6 +260,7 @@ async def test_what_has_never_had_its_turn_cannot_be_forked(tmp_path: Path) -> N
 def _kill(here: World, execution_id: str) -> None:
     """Make the journal what it is when the process dies while the execution waits."""
     with closing(sqlite3.connect(here.home / "journal.db")) as connection, connection:
+        install(connection)
         connection.execute("UPDATE executions SET state='idle', end_time=NULL WHERE id=?", (execution_id,))
 
 
