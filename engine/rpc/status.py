@@ -123,6 +123,7 @@ CODE_OF: Final[Mapping[type[Exception], grpc.StatusCode]] = MappingProxyType(
         sandbox.MountError: Code.FAILED_PRECONDITION,
         sandbox.TreeRefusedError: Code.FAILED_PRECONDITION,
         sandbox.PathRefusedError: Code.INVALID_ARGUMENT,
+        sandbox.StoreCorruptError: Code.DATA_LOSS,
         sandbox.StoreBusyError: Code.ABORTED,
         sandbox.HostDiskFullError: Code.RESOURCE_EXHAUSTED,
     }
