@@ -7,6 +7,7 @@ mounts and slots, and executions that say `running` but that nobody drives.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import resource
 import secrets
@@ -55,8 +56,9 @@ from sandbox.docker.image_api import ImageApi
 from sandbox.docker.pool import PoolBounds
 from sandbox.docker.provider import DockerSandboxProvider
 from sandbox.docker.reaper import reap
-from sandbox.errors import SandboxUnavailableError
+from sandbox.errors import SandboxError, SandboxUnavailableError
 from sandbox.host import Probe
+from sandbox.spec import SandboxSpec
 from sandbox.workspace.leases import Lease, dead_leases, is_live
 from sandbox.workspace.mounting import Mounter
 from sandbox.workspace.mounts import KernelMounter
@@ -66,6 +68,10 @@ from sandbox.workspace.register import Register
 if TYPE_CHECKING:
     from engine.rpc.remote import RemoteResults
 
+_LOG: Final = logging.getLogger(__name__)
+_AT_THE_READY: Final = "at the ready"
+"""Who expects the sandbox that waits while no plan runs."""
+_RECENT_KINDS: Final = 2
 _WORKERS: Final = 8
 _OTHER_FILES: Final = 1024
 ALL: Final = 1_000_000
@@ -117,6 +123,17 @@ class Application:
     collector: GarbageCollector
     lease: str
     store_id: str
+
+    async def keep_ready(self) -> None:
+        """For a process that lives on: have a sandbox of the default kind wait for whoever comes, and of each kind
+        used lately. Without the default image none of that waits."""
+        self.provider.pool.keep_recent(_RECENT_KINDS)
+        try:
+            image = await self.image.resolve(RUNNER)
+        except SandboxError as error:
+            _LOG.info("no sandbox waits: %s", error)
+            return
+        self.provider.expect(_AT_THE_READY, [SandboxSpec(image.image_id)])
 
     async def gc(self, *, older_than: timedelta | None, keep: int | None, dry_run: bool) -> GarbageReport:
         """Remove what nothing needs; see `GarbageCollector`. Environments of this store go with their executions.

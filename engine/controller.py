@@ -8,17 +8,20 @@ server listens, and only then the record says where.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.checkpoints.results import Results
 from engine.config import state_directory
 from engine.execution.engine import CloseMode, ExecutionEngine
+from engine.journal.backups import DIRECTORY as COPIES
 from engine.plan.rules import AVAILABLE_CHECKS
 from engine.rpc.address import Address, ControllerPlace, ControllerRecord, UnixAddress
 from engine.rpc.backend import Backend, Identity, ServerOptions
@@ -26,6 +29,9 @@ from engine.rpc.server import Security, serving
 
 if TYPE_CHECKING:
     from engine.app import Application
+
+_LOG: Final = logging.getLogger(__name__)
+COPY_INTERVAL: Final = timedelta(hours=1)
 
 
 @asynccontextmanager
@@ -61,7 +67,9 @@ async def control(
 ) -> None:
     """Serve until `stop` is set; then bring every execution to rest and end. `ready` is called when it listens.
 
-    Raises EnvironmentUnfitError: cannot listen.
+    While it serves, a sandbox of the default kind waits, and a checked copy of the journal is kept every hour.
+
+    Raises EnvironmentUnfitError: cannot listen. JournalCorruptError: the journal was damaged while it was served.
     """
     engine, results = application.engine, application.results
     # Only a command of a store with a live controller gets others, and this store's place is ours.
@@ -92,7 +100,32 @@ async def control(
         record = ControllerRecord(os.getpid(), _told(taken), identity.instance_id, identity.version)
         await application.blocking(place.write, record)
         ready(taken)
-        await stop.wait()
+        await application.keep_ready()
+        await _until(stop, _keep_copies(application))
+    await application.blocking(application.journal.backup, application.home / COPIES)
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Return when `stop` is set. Raises what `work`, which has no end of its own, raises before."""
+    stopping, working = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        stopping.cancel()
+        working.cancel()
+        await asyncio.gather(stopping, working, return_exceptions=True)
+
+
+async def _keep_copies(application: Application) -> None:
+    while True:
+        try:
+            await application.blocking(application.journal.backup, application.home / COPIES)
+        except OSError as error:
+            # No room, most likely: what is served does not depend on a copy. A damaged journal is another matter.
+            _LOG.warning("no copy of the journal could be kept: %s", error)
+        await application.clock.sleep(COPY_INTERVAL)
 
 
 def _told(addresses: Sequence[Address]) -> str:

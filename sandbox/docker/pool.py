@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -107,6 +107,11 @@ class SandboxPool:
             flight.claimed = False
             self._land(flight)
             raise
+
+    def keep_recent(self, kinds: int) -> None:
+        """From now on keep one of each of the last `kinds` kinds claimed ready, though nobody expects them."""
+        self._bounds = replace(self._bounds, recent_kinds=kinds)
+        self.rebalance()
 
     def give_back(self, container: Container) -> None:
         """Return a container that was taken and not used."""
