@@ -16,8 +16,8 @@ image: ## only the image that steps run in
 demo: setup ## run the example plan over the example project
 	@.ci/demo
 
-lint: ## ruff, mypy --strict, import contracts
-	@.ci/setup python
+lint: ## ruff, mypy --strict, import contracts, buf over proto/
+	@.ci/setup python node
 	@.ci/lint
 
 format: ## put the code into the house's form
@@ -26,21 +26,22 @@ format: ## put the code into the house's form
 	@$(PYTHON_BIN)/ruff format --quiet .
 
 test: setup ## lint, then the whole suite against the real engine
-	@.ci/setup testing
+	@.ci/setup node testing
 	@.ci/lint
 	@$(PYTHON_BIN)/pytest
 
 test-fast: ## tests that need no engine
-	@.ci/setup python
+	@.ci/setup python node
 	@$(PYTHON_BIN)/pytest -m "not docker"
 
 bench: setup ## measure; figures in docs/benchmarks.md
 	@.ci/bench
 
 lock: ## newer versions into the lock files
-	@.ci/setup python
+	@.ci/setup python node
 	@.ci/lock
 
 clean: ## remove what was made in this tree (images and state stay: sandstone gc, docker image rm)
 	@rm -rf .venv .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .ci/node/node_modules examples/node-client/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
-SCRIPTS = sorted(path for path in (TOP / ".ci").iterdir() if path.read_bytes().startswith(b"#!/usr/bin/env bash"))
+FILES = sorted(path for path in (TOP / ".ci").iterdir() if path.is_file())
+SCRIPTS = [path for path in FILES if path.read_bytes().startswith(b"#!/usr/bin/env bash")]
 
 
 def run(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -60,6 +63,85 @@ def test_the_lock_pins_every_package_by_hash_and_names_no_index() -> None:
     for entry in re.split(r"\n(?=\S)", text.strip()):
         assert re.match(r"[A-Za-z0-9._-]+==\S+", entry), entry
         assert "--hash=sha256:" in entry, entry
+
+
+NODE_LOCKS = [TOP / ".ci/node/package-lock.json", TOP / "examples/node-client/package-lock.json"]
+
+
+@pytest.mark.parametrize("lock", NODE_LOCKS, ids=lambda path: path.parent.name)
+def test_a_lock_of_node_packages_pins_every_package_by_hash_and_names_no_address(lock: Path) -> None:
+    text = lock.read_text()
+    assert "://" not in text
+    packages = json.loads(text)["packages"]
+    wanted = json.loads(lock.with_name("package.json").read_text())
+    for kind in ("dependencies", "devDependencies"):
+        assert packages[""].get(kind) == wanted.get(kind)
+    pinned = {name: package for name, package in packages.items() if name}
+    assert pinned
+    assert [name for name, package in pinned.items() if not package["integrity"].startswith("sha512-")] == []
+
+
+@pytest.fixture
+def without_node(tmp_path: Path) -> Path:
+    """A directory of the programs that the scripts use, as PATH of a machine without Node.js and apt."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "cat", "cut", "dirname", "env", "id", "mkdir", "sha256sum", "uname"):
+        found = shutil.which(name)
+        assert found is not None, name
+        (programs / name).symlink_to(found)
+    return programs
+
+
+def test_without_node_the_setup_says_in_one_line_what_is_missing_and_what_helps(without_node: Path) -> None:
+    ended = run(".ci/setup", "node", PATH=str(without_node))
+    assert ended.returncode == 1
+    assert re.fullmatch(r"setup: Node.js 18 or later is missing; fix: install it .*nodejs.*\n", ended.stderr)
+
+
+def test_an_old_node_is_refused_with_a_fix(without_node: Path) -> None:
+    old = without_node / "node"
+    old.write_text("#!/usr/bin/env bash\nexit 1\n")
+    old.chmod(0o755)
+    ended = run(".ci/setup", "node", PATH=str(without_node))
+    assert ended.returncode == 1
+    assert re.fullmatch(r"setup: Node.js 18 or later is missing; fix: .*\n", ended.stderr)
+
+
+def test_lint_fails_without_buf_instead_of_leaving_the_protocol_out(without_node: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / ".ci").mkdir(parents=True)
+    shutil.copy(TOP / ".ci/lint", tree / ".ci/lint")
+    (tree / ".venv/bin").mkdir(parents=True)
+    for name in ("ruff", "mypy", "lint-imports"):
+        (tree / ".venv/bin" / name).symlink_to("/bin/true")
+    ended = run(str(tree / ".ci/lint"), PATH=str(without_node))
+    assert ended.returncode == 1
+    assert ended.stderr == "lint: buf is missing, so proto/ was not checked; fix: .ci/setup node\n"
+
+
+def test_lint_finds_what_is_wrong_with_the_protocol(tmp_path: Path) -> None:
+    buf = TOP / ".ci/node/node_modules/.bin/buf"
+    if not buf.exists():
+        pytest.fail("buf is not there (fix: .ci/setup node)", pytrace=False)
+    cache = str(tmp_path / "cache")
+    shutil.copytree(TOP / "proto", tmp_path / "proto")
+    service = tmp_path / "proto/sandstone/v1/execution_service.proto"
+    was = service.read_text()
+    cases = {
+        "COMMENT_FIELD": ("  // Why, for people; empty: `asked for`.\n", ""),
+        "FIELD_LOWER_SNAKE_CASE": ("string plan_text = 3;", "string planText = 3;"),
+    }
+    for rule, (old, new) in cases.items():
+        assert old in was
+        service.write_text(was.replace(old, new))
+        ended = run(str(buf), "lint", str(tmp_path / "proto"), "--error-format", "json", BUF_CACHE_DIR=cache)
+        assert rule in {json.loads(line)["type"] for line in ended.stdout.splitlines()}
+    service.write_text(was.replace("string plan_text = 3;", "int32 plan_text = 3;"))
+    image = str(TOP / ".ci/node/protocol.binpb")
+    ended = run(str(buf), "breaking", str(tmp_path / "proto"), "--against", image, BUF_CACHE_DIR=cache)
+    assert ended.returncode == 100
+    assert 'Field "3"' in ended.stdout
 
 
 def test_the_example_of_the_demo_has_its_bug_and_the_plan_its_fix() -> None:
