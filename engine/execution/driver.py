@@ -20,7 +20,7 @@ from engine.execution.run import Run
 from engine.execution.step import StepExecutor
 from engine.execution.volumes import ExecutionVolumes
 from engine.execution.writer import JournalWriter
-from engine.journal.records import CheckpointRecord
+from engine.journal.records import CheckpointRecord, StepRecord
 from engine.journal.states import ExecutionState, StepState
 from engine.plan.model import OnFailure, Step, StepSettings
 from sandbox.sandbox import SandboxProvider
@@ -60,7 +60,14 @@ class Driver:
     async def drive(self, run: Run) -> None:
         """Go on until the execution ends, or the driver is to leave it paused."""
         self._expect(run)
-        while await self.may_go_on(run):
+        while True:
+            failed = _ending_failure(run)
+            if failed is not None:
+                await self._act_on_failure(run, failed)
+                await self._end(run, ExecutionState.FAILED, failure_text(failed))
+                return
+            if not await self.may_go_on(run):
+                return
             decision = decide(run.needs, run.steps)
             if isinstance(decision, Finish):
                 await self._end(run, decision.state, decision.reason)
@@ -69,10 +76,7 @@ class Driver:
                 await self._recorder.skipped(run, [decision.index], decision.reason)
             else:
                 assert isinstance(decision, RunStep)
-                if not await self._step(run, decision.index):
-                    failed = next(step for step in run.steps if step.state is StepState.FAILED)
-                    await self._end(run, ExecutionState.FAILED, failure_text(failed))
-                    return
+                await self._step(run, decision.index)
 
     async def may_go_on(self, run: Run) -> bool:
         """A hold between steps. False when nothing more is to be done: it is cancelled now, or left paused.
@@ -96,8 +100,8 @@ class Driver:
 
     # -- one step --------------------------------------------------------------------------------
 
-    async def _step(self, run: Run, index: int) -> bool:
-        """Run the step to its end; False when its failure ends the execution."""
+    async def _step(self, run: Run, index: int) -> None:
+        """Run the step to its end."""
         step = run.context.plan.steps[index]
         settings = run.context.plan.settings_for(step)
         run.current = run.steps[index]
@@ -118,8 +122,6 @@ class Driver:
                 await self._recorder.succeeded(run, index, outcome)
             else:
                 await self._recorder.failed(run, index, outcome)
-                return await self._act_on_failure(run, settings)
-            return True
         finally:
             run.current = None
             run.meter = None
@@ -143,18 +145,15 @@ class Driver:
             # Nothing names it: it would only take room from the next attempt.
             await self._writer.blocking(self._store.remove, failed.layer)
 
-    async def _act_on_failure(self, run: Run, settings: StepSettings) -> bool:
-        """What the plan says about a failed step; True when the execution goes on."""
-        if settings.on_failure is OnFailure.CONTINUE:
-            return True
-        failed = next(step for step in run.steps if step.state is StepState.FAILED)
+    async def _act_on_failure(self, run: Run, failed: StepRecord) -> None:
+        """What the plan says about a step whose failure ends the execution. What was done already is not repeated."""
+        settings = _settings_of(run, failed)
         if settings.on_failure is OnFailure.ROLLBACK:
             find = self._rollback.start if settings.rollback_to is None else self._rollback.after_step
             target = await self._writer.blocking(find, run.id, settings.rollback_to)
             await self._roll_back(run, target, failure_text(failed), reopen=False)
         left = [step.index for step in run.steps if step.state is StepState.PENDING]
         await self._recorder.skipped(run, left, "the execution ended before it")
-        return False
 
     async def _roll_back(self, run: Run, target: CheckpointRecord, reason: str, *, reopen: bool) -> None:
         if target.id == run.head.id and not reopen:
@@ -179,3 +178,17 @@ class Driver:
     def _expect(self, run: Run, after: int = -1) -> None:
         """Tell the provider what kinds of sandbox come next."""
         self._provider.expect(run.id, upcoming_specs(run, after)[:EXPECT_AHEAD])
+
+
+def _settings_of(run: Run, record: StepRecord) -> StepSettings:
+    plan = run.context.plan
+    return plan.settings_for(plan.steps[record.index])
+
+
+def _ending_failure(run: Run) -> StepRecord | None:
+    """A failed step after which the plan wants no further one; found again after a death between the failure's row
+    and what follows from it."""
+    for step in run.steps:
+        if step.state is StepState.FAILED and _settings_of(run, step).on_failure is not OnFailure.CONTINUE:
+            return step
+    return None
