@@ -40,14 +40,22 @@ class ExecutionVolumes:
             self._store.remove_volume(volume)
 
     async def of_step(self, run: Run, index: int) -> VolumeId:
-        """The volume that a step's layers go to, open."""
+        """The volume that a step's layers go to, open; that of the layer they will stand on is open, too.
+
+        After a resume the head may be in the volume of a step that had its own.
+        """
         plan = run.context.plan
+        await self._blocking(self._open_below, run)
         disk = plan.settings_for(plan.steps[index]).disk_bytes
         if disk == plan.sandbox.disk:
             return run.context.volume
         volume = _own(run, index)
         await self._blocking(self._ensure, run.context, volume, disk_limit(disk))
         return volume
+
+    def _open_below(self, run: Run) -> None:
+        if run.head.layer is not None:
+            self._store.open_volume(self._store.stat(run.head.layer).volume)
 
     def _ensure(self, context: ExecutionContext, volume: VolumeId, limit: DiskLimit) -> None:
         try:
