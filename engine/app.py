@@ -37,7 +37,7 @@ from engine.execution.output import OutputKeeper
 from engine.execution.pausing import PauseKeeper
 from engine.execution.queue import ExecutionQueue
 from engine.execution.recording import RunRecorder
-from engine.execution.recovery import recover_executions
+from engine.execution.recovery import Recovery
 from engine.execution.rollback import RollbackService
 from engine.execution.step import StepExecutor
 from engine.execution.supervision import RunSupervisor, SupervisorServices
@@ -242,6 +242,10 @@ class _Ground:
     def is_live(self, lease: str) -> bool:
         return is_live(self.home, lease)
 
+    @property
+    def recovery(self) -> Recovery:
+        return Recovery(self.journal, self.store, self.locks, self.logs)
+
 
 async def _lay_ground(config: EngineConfig, stack: AsyncExitStack, threads: ThreadPoolExecutor) -> _Ground:
     """Open the state directory. What is opened is closed by `stack`, last opened first."""
@@ -293,7 +297,7 @@ async def _put_in_order(ground: _Ground, engine: bool) -> None:
         await ground.blocking(ground.store.share)
         await ground.blocking(ground.store.cleanup)
         await ground.blocking(remove_unowned, ground.journal, ground.store, ground.locks, ground.logs)
-    await ground.blocking(recover_executions, ground.journal, ground.locks)
+    await ground.blocking(ground.recovery.all)
     if await ground.blocking((ground.home / "applies").is_dir):
         from engine.checkpoints.recovery import recover as recover_applies
 
@@ -354,7 +358,9 @@ def _engine(
     pauses = PauseKeeper(recorder, queue, provider)
     volumes = ExecutionVolumes(store, ground.blocking)
     opener = ExecutionOpener(
-        OpenerServices(writer, store, volumes, environments, queue, ground.locks, clock, lease=ground.lease)
+        OpenerServices(
+            writer, store, volumes, environments, queue, ground.locks, clock, ground.lease, ground.recovery
+        )
     )
     forker = Forker(
         ForkerServices(writer, store, volumes, environments, ground.locks, ground.logs, clock, lease=ground.lease)
@@ -374,7 +380,7 @@ def _engine(
     )
     supervisor = RunSupervisor(SupervisorServices(writer, driver, opener, environments, pauses, queue))
     return ExecutionEngine(
-        EngineServices(writer, opener, forker, supervisor, pauses, queue, rollback, ground.locks, clock)
+        EngineServices(writer, opener, forker, supervisor, pauses, queue, rollback, ground.locks, clock, ground.recovery)
     )
 
 

@@ -45,6 +45,7 @@ from engine.errors import (
     NotFoundError,
 )
 from sandbox.errors import HostDiskFullError, PathRefusedError, SandboxError, TreeRefusedError
+from sandbox.failpoints import reached
 from sandbox.workspace.beneath import opened
 from sandbox.workspace.changes import BaseTree, Change, Tree
 from sandbox.workspace.display import display
@@ -90,7 +91,7 @@ class Applier:
     at: is told of every point that an apply reaches.
     """
 
-    def __init__(self, home: Path, clock: Clock | None = None, at: At = lambda _: None) -> None:
+    def __init__(self, home: Path, clock: Clock | None = None, at: At = reached) -> None:
         self._records = ApplyRecords(home)
         self._contents = ContentStore(home / "backups")
         self._clock = clock or SystemClock()

@@ -5,11 +5,13 @@ The tar is the same bytes for the same changes: sorted, owner 0, time 0, modes w
     deleted          paths that are gone, each ended by a NUL
     files/<path>     what was added or changed; `tar -x --strip-components=1` of these gives them in place
 
-A file is written beside its place and renamed, so that it is there whole or not at all.
+A file is written without a name (where the file system can; else beside its place) and named when it is whole, so
+that it is there whole or not at all, and a kill leaves nothing.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import secrets
@@ -23,6 +25,8 @@ from engine.checkpoints.names import sync_directory
 from engine.checkpoints.patch import LeftOut
 from engine.checkpoints.protected import normal_mode
 from engine.checkpoints.sides import Side
+from engine.failpoints import EnginePoint
+from sandbox.failpoints import reached
 from sandbox.workspace.changes import Change, Tree
 from sandbox.workspace.manifest import Entry, EntryKind
 
@@ -43,7 +47,9 @@ def written(target: Path) -> Iterator[BinaryIO]:
         return
     unfinished = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.unfinished")
     try:
-        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fd, nameless = _nameless(target.parent), True
+        if fd < 0:
+            fd, nameless = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), False
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(target)) from error
     try:
@@ -51,11 +57,26 @@ def written(target: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            reached(EnginePoint.EXPORT_WRITTEN)
+            if nameless:
+                # With a descriptor of any directory Python follows the link, which is what names the file.
+                os.link(f"/proc/self/fd/{fd}", unfinished, src_dir_fd=fd, follow_symlinks=True)
         os.replace(unfinished, target)
+        reached(EnginePoint.EXPORT_PLACED)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
     sync_directory(target.parent)
+
+
+def _nameless(directory: Path) -> int:
+    """A file in `directory` that goes by itself when the process dies; -1 where there is no such thing."""
+    try:
+        return os.open(directory, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            raise
+        return -1
 
 
 def write_tar(found: Sequence[Change], new: Tree, out: BinaryIO) -> list[LeftOut]:

@@ -17,6 +17,7 @@ from engine.checkpoints.staging import At, PathFault, Point
 from engine.checkpoints.swapping import Stayed, Swapper
 from engine.errors import JournalCorruptError, NotFoundError
 from sandbox.errors import SandboxError, StoreBusyError, TreeRefusedError
+from sandbox.failpoints import reached
 from sandbox.workspace.beneath import opened
 from sandbox.workspace.display import display
 
@@ -44,7 +45,7 @@ class Recovered:
     reason: str = ""
 
 
-def recover(home: Path, at: At = lambda _: None) -> list[Recovered]:
+def recover(home: Path, at: At = reached) -> list[Recovered]:
     """Finish or take back every interrupted apply under `home`; quick when there is none. Blocking."""
     if not (home / "applies").is_dir():
         return []

@@ -12,12 +12,12 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 
 from engine.checkpoints.names import SYNC_ALL_FROM, directory_of, look, sync_file_system
 from engine.checkpoints.operations import Action, Goal, Operation
 from engine.errors import ApplyConflictError
 from sandbox.errors import LayerCorruptError
+from sandbox.failpoints import Failpoint
 from sandbox.workspace.beneath import DIRECTORY, open_beneath
 from sandbox.workspace.display import display
 from sandbox.workspace.manifest import EntryKind, parent
@@ -26,21 +26,21 @@ Source = Callable[[Operation], Iterator[bytes]]
 """The content of an operation's new file, in chunks."""
 
 
-class Point(StrEnum):
+class Point(Failpoint):
     """Where an apply, or its recovery, can be killed and must leave all or nothing: after ..."""
 
-    RECORDED = "recorded"
-    STAGED_ONE = "staged-one"
-    STAGED = "staged"
-    SWAPPED_ONE = "swapped-one"
-    SWAPPED = "swapped"
-    COMMITTED = "committed"
-    DISCARDED_ONE = "discarded-one"
-    DISCARDED = "discarded"
-    DONE = "done"
-    TAKEN_BACK_ONE = "taken-back-one"
-    TAKEN_BACK = "taken-back"
-    FORGOTTEN = "forgotten"
+    RECORDED = "apply-recorded"
+    STAGED_ONE = "apply-staged-one"
+    STAGED = "apply-staged"
+    SWAPPED_ONE = "apply-swapped-one"
+    SWAPPED = "apply-swapped"
+    COMMITTED = "apply-committed"
+    DISCARDED_ONE = "apply-discarded-one"
+    DISCARDED = "apply-discarded"
+    DONE = "apply-done"
+    TAKEN_BACK_ONE = "apply-taken-back-one"
+    TAKEN_BACK = "apply-taken-back"
+    FORGOTTEN = "apply-forgotten"
 
 
 At = Callable[[Point], None]

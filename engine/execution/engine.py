@@ -27,7 +27,7 @@ from engine.execution.locks import ExecutionLocks, OneAtATime
 from engine.execution.opening import ExecutionOpener
 from engine.execution.pausing import PauseKeeper
 from engine.execution.queue import ExecutionQueue, Load
-from engine.execution.recovery import recover_execution
+from engine.execution.recovery import Recovery
 from engine.execution.rollback import RollbackService
 from engine.execution.run import Run
 from engine.execution.supervision import RunSupervisor
@@ -51,6 +51,7 @@ class EngineServices:
     rollback: RollbackService
     locks: ExecutionLocks
     clock: Clock
+    recovery: Recovery
 
 
 class CloseMode(StrEnum):
@@ -72,6 +73,7 @@ class ExecutionEngine:
         self._supervisor = services.supervisor
         self._rollback = services.rollback
         self._locks = services.locks
+        self._recovery = services.recovery
         self._clock = services.clock
         self._pauses = services.pauses
         self._queue = services.queue
@@ -341,16 +343,17 @@ class ExecutionEngine:
             head = await self._blocking(self._journal.checkpoint, execution_id, record.head)
             target = await self._blocking(self._rollback.target, execution_id, head, to)
             steps = await self._blocking(self._journal.steps, execution_id)
-            await self._rollback.roll_back(execution_id, steps, target, "asked for", reopen=True, request=request)
             reason = f"rolled back to {target.id}"
 
-            def change(tx: Transaction) -> None:
+            def pause(tx: Transaction) -> None:
                 tx.move(execution_id, ExecutionState.PAUSED, reason)
                 tx.set_execution(execution_id, end_time=None)
                 if record.state is not ExecutionState.PAUSED:
                     tx.emit(execution_id, EventKind.EXECUTION_PAUSED, None, reason=reason, head=target.id)
 
-            await self._writer.write(change)
+            await self._rollback.roll_back(
+                execution_id, steps, target, "asked for", reopen=True, request=request, also=pause
+            )
             return target
 
     async def _roll_back_live(self, run: Run, to: str | None, request: Request | None) -> CheckpointRecord:
@@ -414,7 +417,7 @@ class ExecutionEngine:
         """Hold the lock of an execution that nobody drives for the block. Raises ExecutionLockedError."""
         lock = await self._blocking(self._locks.acquire, execution_id)
         try:
-            await self._blocking(recover_execution, self._journal, execution_id)
+            await self._blocking(self._recovery.one, execution_id)
             yield
         finally:
             await self._blocking(self._locks.release, lock)

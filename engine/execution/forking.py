@@ -29,12 +29,14 @@ from engine.execution.opening import context_of, run_of
 from engine.execution.run import Run
 from engine.execution.volumes import ExecutionVolumes, disk_limit
 from engine.execution.writer import JournalWriter
+from engine.failpoints import EnginePoint
 from engine.journal.journal import Transaction
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, Request, StepRecord
 from engine.journal.states import ExecutionState, StepState
 from engine.plan.model import Plan
 from engine.plan.parse import parse_plan
 from sandbox.errors import LayerNotFoundError
+from sandbox.failpoints import reached
 from sandbox.workspace.layer import LayerKey, LayerName, VolumeId
 from sandbox.workspace.store import LayerStore
 
@@ -128,7 +130,9 @@ class Forker:
         try:
             layer, hide = await self._blocking(self._stand, record, source, followed, root.path)
             steps = await self._blocking(self._steps, record.id, source, plan)
+            reached(EnginePoint.BEFORE_FORK_ROW)
             head = await self._writer.write(lambda tx: _accept(tx, record, source, steps, layer, keep, request))
+            reached(EnginePoint.AFTER_FORK_ROW)
         except BaseException:
             await self._blocking(self._abandon, record.id, lock)
             raise

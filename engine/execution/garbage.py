@@ -19,10 +19,12 @@ from engine.execution.decide import ancestry
 from engine.execution.locks import ExecutionLocks
 from engine.execution.logs import LogStore
 from engine.execution.unowned import Standing, remove_loose, remove_unowned, volumes_of_owners
+from engine.failpoints import EnginePoint
 from engine.journal.journal import Journal
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord
 from engine.journal.states import ENDED
 from sandbox.errors import LayerInUseError
+from sandbox.failpoints import reached
 from sandbox.workspace.layer import VolumeId
 from sandbox.workspace.store import LayerStore
 
@@ -122,6 +124,7 @@ class GarbageCollector:
         volumes = volumes_of_owners(self._store)[record.id]
         with self._journal.transaction() as tx:
             tx.delete_execution(record.id)
+        reached(EnginePoint.GC_ROWS_REMOVED)
         # The execution's own volume last: layers in the others stand on it.
         for volume in sorted(volumes, key=len, reverse=True):
             held = self._store.disk_bytes(volume)
@@ -130,6 +133,7 @@ class GarbageCollector:
             except LayerInUseError:
                 continue  # a fork stands on it, or somebody looks at it: from now on nobody owns it
             report.freed_bytes += held
+        reached(EnginePoint.GC_VOLUMES_REMOVED)
         self._logs.remove(record.id)
         self._locks.forget(record.id)
 
@@ -150,5 +154,6 @@ class GarbageCollector:
         report.checkpoints.extend(f"{record.id}:{checkpoint.id}" for checkpoint in dropped)
         if report.dry_run:
             return
+        reached(EnginePoint.GC_CHECKPOINTS_FORGOTTEN)
         named = {checkpoint.layer for checkpoint in checkpoints if checkpoint not in dropped}
         report.freed_bytes += remove_loose(self._store, standing, volumes.get(record.id, ()), named)

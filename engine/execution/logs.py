@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from engine.failpoints import EnginePoint
+from sandbox.failpoints import reached
 from sandbox.spec import Stream
 
 TAIL_BYTES: Final = 4096
+_UNFINISHED: Final = ".part"
 _NAME: Final = re.compile(r"(\d+)-(\d+)\.(stdout|stderr)")
 
 
@@ -44,10 +47,11 @@ class LogStore:
                 continue
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = directory / f"{step_index}-{attempt}.{stream.value}"
-            temporary = path.with_suffix(path.suffix + ".part")
+            temporary = path.with_suffix(path.suffix + _UNFINISHED)
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as file:
                 file.write(data)
+            reached(EnginePoint.LOG_WRITTEN)
             temporary.rename(path)
 
     def files(self, execution_id: str) -> Iterator[LogFile]:
@@ -73,6 +77,11 @@ class LogStore:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with contextlib.suppress(FileNotFoundError):  # the origin was removed just now
                     os.link(log.path, directory / log.path.name)
+
+    def tidy(self, execution_id: str) -> None:
+        """Delete what a process that died was writing. Preconditions: none writes for this execution."""
+        for path in (self._directory / execution_id).glob(f"*{_UNFINISHED}"):
+            path.unlink(missing_ok=True)
 
     def remove(self, execution_id: str) -> None:
         """Delete an execution's logs."""

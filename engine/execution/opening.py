@@ -23,7 +23,7 @@ from engine.execution.hide import HiddenPaths
 from engine.execution.locks import ExecutionLocks
 from engine.execution.masking import Masker
 from engine.execution.queue import ExecutionQueue, Place
-from engine.execution.recovery import recover_execution
+from engine.execution.recovery import Recovery
 from engine.execution.run import Run
 from engine.execution.volumes import ExecutionVolumes
 from engine.execution.writer import JournalWriter
@@ -49,6 +49,7 @@ class OpenerServices:
     locks: ExecutionLocks
     clock: Clock
     lease: str
+    recovery: Recovery
 
 
 class ExecutionOpener:
@@ -109,7 +110,7 @@ class ExecutionOpener:
         """A paused execution, as it stands. Raises as `ExecutionEngine.resume`."""
         lock = await self._blocking(self._services.locks.acquire, execution_id)
         try:
-            await self._blocking(recover_execution, self._journal, execution_id)
+            await self._blocking(self._services.recovery.one, execution_id)
             record = await self._blocking(self._journal.execution, execution_id)
             if record.state is not ExecutionState.PAUSED:
                 raise WrongStateError("resume", execution_id, record.state.value, ["paused"])

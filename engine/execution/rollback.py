@@ -6,15 +6,18 @@ the new head stays in the store, reachable by its checkpoints, until gc.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from engine.errors import NotFoundError
 from engine.events.types import EventKind
 from engine.execution.decide import undone_steps
 from engine.execution.writer import JournalWriter
+from engine.failpoints import EnginePoint
 from engine.journal.journal import Transaction
 from engine.journal.records import CheckpointKind, CheckpointRecord, Request, StepRecord
 from engine.journal.states import StepState
+from sandbox.failpoints import reached
 
 
 class RollbackService:
@@ -57,12 +60,13 @@ class RollbackService:
         *,
         reopen: bool,
         request: Request | None = None,
+        also: Callable[[Transaction], None] = lambda _: None,
     ) -> list[StepRecord]:
         """Move the head to `target`; returns the steps as they are afterwards.
 
         Steps whose effect is no longer below the head become `rolled_back`. With `reopen` (by hand) failed and
         skipped steps become `pending` too, so that a resume runs them again.
-        Emits rollback-started and rollback-completed.
+        Emits rollback-started and rollback-completed. also: further writes of the same transaction.
         """
         checkpoints = await self._writer.blocking(self._writer.journal.checkpoints, execution_id)
         undone = {step.index for step in undone_steps(steps, checkpoints, target.id)}
@@ -84,8 +88,11 @@ class RollbackService:
             )
             if request is not None:
                 tx.remember(request, execution_id, target.id)
+            also(tx)
 
+        reached(EnginePoint.BEFORE_ROLLBACK)
         await self._writer.write(change)
+        reached(EnginePoint.AFTER_ROLLBACK)
         return [
             replace(step, state=StepState.ROLLED_BACK)
             if step.index in undone

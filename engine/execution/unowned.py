@@ -14,8 +14,10 @@ from contextlib import ExitStack
 from engine.errors import ExecutionLockedError, NotFoundError
 from engine.execution.locks import ExecutionLocks
 from engine.execution.logs import LogStore
+from engine.failpoints import EnginePoint
 from engine.journal.journal import Journal
 from sandbox.errors import LayerInUseError, LayerNotFoundError
+from sandbox.failpoints import reached
 from sandbox.workspace.layer import Layer, LayerKind, LayerName, VolumeId
 from sandbox.workspace.store import LayerStore
 
@@ -80,6 +82,7 @@ def remove_loose(
                 store.remove(name)
             except LayerInUseError:
                 continue
+            reached(EnginePoint.GC_LAYER_REMOVED)
             standing.forget(name)
             freed_bytes += held
     return freed_bytes

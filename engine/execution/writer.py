@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from engine.events.bus import EventBus
 from engine.execution.attempt import Blocking
+from engine.failpoints import EnginePoint
 from engine.journal.journal import Journal, Transaction
+from sandbox.failpoints import reached
 
 T = TypeVar("T")
 
@@ -24,8 +26,12 @@ class JournalWriter:
         """All of `change` or nothing; its events are on the bus when this returns."""
 
         def transact() -> tuple[T, Transaction]:
+            reached(EnginePoint.BEFORE_JOURNAL_ROW)
             with self.journal.transaction() as transaction:
-                return change(transaction), transaction
+                made = change(transaction)
+                reached(EnginePoint.JOURNAL_ROW_WRITTEN)
+            reached(EnginePoint.AFTER_JOURNAL_ROW)
+            return made, transaction
 
         result, transaction = await self.blocking(transact)
         for event in transaction.events:

@@ -26,6 +26,7 @@ from sandbox.errors import (
     SandboxUnavailableError,
     SpecRefusedError,
 )
+from sandbox.failpoints import SandboxPoint, reached
 
 if TYPE_CHECKING:
     import docker
@@ -93,6 +94,7 @@ class DockerApi:
 
         def work(client: docker.APIClient) -> str:
             answer = client.create_container_from_config(dict(config), name)  # type: ignore[no-untyped-call]
+            reached(SandboxPoint.CONTAINER_CREATED)
             return str(answer["Id"])
 
         try:

@@ -21,6 +21,7 @@ from sandbox.docker.gate import RELEASE, request_script
 from sandbox.docker.stream import TrailerFilter
 from sandbox.docker.verdict import Facts, GateExit, judge
 from sandbox.errors import SandboxUnavailableError
+from sandbox.failpoints import SandboxPoint, reached
 from sandbox.runclock import RunClock
 from sandbox.sandbox import OutputSink
 from sandbox.spec import ExecRequest, ExecResult, ResourceUsage, Stream, Verdict
@@ -91,7 +92,9 @@ class Attempt:
             self._clock.resume()
         try:
             await self._ended.wait()
+            reached(SandboxPoint.COMMAND_ENDED)
             await self._finish()
+            reached(SandboxPoint.SANDBOX_DEAD)
         finally:
             self._clock.stop()
             container.init.kill()
@@ -108,6 +111,7 @@ class Attempt:
     async def _send(self) -> None:
         try:
             await self._container.stream.write(self._script)
+            reached(SandboxPoint.RUNNING)
         except SandboxUnavailableError:
             # The connection is gone: the container is dying, or the engine went away. `_watch_stream` decides.
             self._container.stream.ended.set()

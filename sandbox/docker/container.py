@@ -22,6 +22,7 @@ from sandbox.docker.pidfd import InitProcess
 from sandbox.docker.policy import ContainerPolicy, ImageFacts
 from sandbox.docker.stream import AttachStream
 from sandbox.errors import ImageRefusedError, SandboxError, SandboxUnavailableError, SpecRefusedError
+from sandbox.failpoints import SandboxPoint, reached
 from sandbox.spec import ResourceUsage, SandboxSpec, Stream
 
 _LOG: Final = logging.getLogger(__name__)
@@ -134,6 +135,7 @@ async def start_container(
       SpecRefusedError: the engine does not take this spec. SandboxUnavailableError: the engine failed.
     """
     config = policy.create_config(spec, image, workspace, late_mounts=late_mounts)
+    reached(SandboxPoint.BEFORE_CREATE)
     creation = asyncio.ensure_future(api.create(name, config))
     try:
         container_id = await asyncio.shield(creation)
@@ -164,11 +166,13 @@ async def _bring_up(api: DockerApi, container_id: str, spec: SandboxSpec, worksp
     counters: CgroupReader | None = None
     try:
         await api.start(container_id)
+        reached(SandboxPoint.CONTAINER_STARTED)
         init = await _take_hold(api, container_id, spec)
         await stream.write(PRELUDE)
         await _wait_ready(ready, init, spec)
         if bytes(greeting) != READY:
             raise ImageRefusedError(spec.image_id, "its /bin/sh does not behave like a POSIX shell")
+        reached(SandboxPoint.CONTAINER_READY)
         counters = CgroupReader.open(init.pid)
         return Container(api, container_id, spec, workspace, init, stream, counters, baseline=counters.read())
     except BaseException:

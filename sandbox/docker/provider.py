@@ -29,6 +29,7 @@ from sandbox.errors import (
     SandboxUnavailableError,
     SpecRefusedError,
 )
+from sandbox.failpoints import SandboxPoint, reached
 from sandbox.policy import check_request, check_spec
 from sandbox.sandbox import OutputSink
 from sandbox.spec import ExecRequest, ExecResult, ResourceUsage, SandboxSpec, Verdict
@@ -119,6 +120,7 @@ class DockerSandbox:
                 await asyncio.sleep(_UNMOUNT_PAUSE * attempt)
             else:
                 break
+        reached(SandboxPoint.AFTER_UNMOUNT)
         self._on_closed(self)
 
     async def _volume_full(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Final
 from sandbox.docker.api import DockerApi
 from sandbox.docker.policy import LEASE_LABEL, STORE_LABEL
 from sandbox.errors import SandboxUnavailableError
+from sandbox.failpoints import SandboxPoint, reached
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -36,7 +37,10 @@ async def reap(api: DockerApi, store_id: str, slots: Path, is_live: LeaseCheck) 
     for container, lease in leases.items():
         if lease in dead and await _remove(api, container):
             removed.append(container)
-    return removed + await asyncio.to_thread(_remove_slots, slots, is_live)
+            reached(SandboxPoint.REAPED_ONE)
+    removed += await asyncio.to_thread(_remove_slots, slots, is_live)
+    reached(SandboxPoint.REAPED)
+    return removed
 
 
 async def _remove(api: DockerApi, container: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sandbox.docker.container import Container
 from sandbox.errors import SandboxUnavailableError
+from sandbox.failpoints import SandboxPoint, reached
 
 _LOG: Final = logging.getLogger(__name__)
 _AT_ONCE: Final = 2
@@ -64,6 +65,7 @@ class Removals:
             except SandboxUnavailableError as error:
                 _LOG.warning("container %s: %s", container.id[:12], error)
             await container.remove()
+            reached(SandboxPoint.CONTAINER_REMOVED)
             if slot is not None:
                 await asyncio.to_thread(remove_slot, slot)
 

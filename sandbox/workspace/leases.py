@@ -12,6 +12,7 @@ import os
 import secrets
 from pathlib import Path
 
+from sandbox.failpoints import SandboxPoint, reached
 from sandbox.workspace.layer import IDENTIFIER
 
 
@@ -36,6 +37,7 @@ class Lease:
             # Between creating and locking it, a cleaner may have taken the file for a dead lease's.
             if path.exists() and path.stat().st_ino == os.fstat(fd).st_ino:
                 os.write(fd, b"%d\n" % os.getpid())
+                reached(SandboxPoint.LEASE_TAKEN)
                 return cls(name, path, fd)
             os.close(fd)
 

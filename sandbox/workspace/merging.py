@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.errors import SandboxError
+from sandbox.failpoints import SandboxPoint, reached
 from sandbox.workspace.layer import LayerName, VolumeId
 from sandbox.workspace.manifest import Manifest
 from sandbox.workspace.mounting import Mounter
@@ -71,6 +72,7 @@ class SegmentKeeper:
                 continue
             segment, merger, work = self._current
             try:
+                reached(SandboxPoint.MERGING)
                 if next(work, _DONE) is _DONE:
                     self._finish(segment, merger)
             except (OSError, SandboxError) as error:
@@ -120,11 +122,13 @@ class SegmentKeeper:
         if opaque:
             self._mounter.set_opaque(self._making(segment), opaque)
         self._shelf.write_contents(segment.place, merger.manifest)
+        reached(SandboxPoint.MERGED)
         target = self._shelf.merged(segment.place)
         if target.exists():
             self._clear(segment)  # another process was quicker
         else:
             self._making(segment).rename(target)
+            reached(SandboxPoint.MERGE_PLACED)
         self._built.add(segment.place)
 
     def _give_up(self, segment: Segment, error: Exception) -> None:

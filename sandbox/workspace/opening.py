@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.errors import LayerCorruptError, LayerExistsError, LayerInUseError, LayerNotFoundError, TreeRefusedError
+from sandbox.failpoints import SandboxPoint, reached
 from sandbox.workspace.care import unnamed
 from sandbox.workspace.layer import LayerKind, VolumeId
 from sandbox.workspace.manifest import Manifest, merge
@@ -123,6 +124,7 @@ class OpenVolumes:
         try:
             place = self._use(row)
             self._register.add_volume(row)
+            reached(SandboxPoint.VOLUME_RECORDED)
         except BaseException:
             if place is not None:
                 place.shelf.close()
@@ -240,6 +242,7 @@ class OpenVolumes:
             if not free:
                 raise LayerInUseError(volume, "another process has it open")
             self._register.remove_volume(volume)
+            reached(SandboxPoint.VOLUME_FORGOTTEN)
 
     def sweep(self, place: OpenVolume) -> list[str]:
         """Delete what no row names in an open volume; says what, relative to the store."""

@@ -27,6 +27,7 @@ from sandbox.errors import (
     MountError,
     TreeRefusedError,
 )
+from sandbox.failpoints import SandboxPoint, reached
 from sandbox.spec import SANDBOX_UID
 from sandbox.workspace.beneath import mounts_below, opened
 from sandbox.workspace.care import SharedMount, lease_of, unmount_dead
@@ -182,9 +183,11 @@ class OverlayLayerStore:
             # The row first: a directory of `layers` without one may be deleted by any process.
             placed = Placed(Layer(key, kind, volume, parent, depth), name, masked)
             self._register.add(placed)
+            reached(SandboxPoint.LAYER_RECORDED)
             if kind is LayerKind.ACTIVE:
                 try:
                     place.shelf.make_layer(name, place.row.base.stat())
+                    reached(SandboxPoint.LAYER_MADE)
                 except BaseException:
                     self._register.remove(key)
                     raise
@@ -218,7 +221,9 @@ class OverlayLayerStore:
             swap = (*place.shelf.owner, SANDBOX_UID)
             if len(lowers) > MOST_LOWERS:
                 raise MountError(os.fspath(target), f"it stands on {len(lowers)} layers that could not be merged")
+            reached(SandboxPoint.BEFORE_MOUNT)
             self._mounter.mount_overlay(lowers, upper, work, target, swap)
+            reached(SandboxPoint.AFTER_MOUNT)
             place.mounted[key] = (target, name)
         return target
 
@@ -256,16 +261,20 @@ class OverlayLayerStore:
             _check_writable(row, place)
             if self._register.exists(name):
                 raise LayerExistsError(name)
+            reached(SandboxPoint.BEFORE_SEAL)
             manifest = self._scan(place.shelf.layer(row.place))
             if self._is_empty(row, place, manifest):
                 layer = self._register.seal(row, name, Manifest().digest, True, Usage(0, 0))
                 place.delete(place.shelf.layer(row.place))
                 return layer
             place.shelf.write_manifest(row.place, manifest)
+            reached(SandboxPoint.MANIFEST_WRITTEN)
             place.shelf.sync(key)
+            reached(SandboxPoint.LAYER_SYNCED)
             usage = place.shelf.usage(row.place)
             self._check_room(place, usage)
             layer = self._register.seal(row, name, manifest.digest, False, usage)
+            reached(SandboxPoint.AFTER_SEAL)
             place.keeper.want(self._chains.add(replace(row, layer=layer)) or ())
             place.keeper.advance(_BUILD_AT_LEAST + _BUILD_RATE * len(manifest))
             return layer
@@ -310,6 +319,7 @@ class OverlayLayerStore:
             for place in places:
                 place.unmount(layer)
             self._register.remove(layer)
+            reached(SandboxPoint.LAYER_FORGOTTEN)
             self._chains.forget(LayerName(layer))
             for place in places:
                 if row.layer.kind is LayerKind.COMMITTED:
@@ -369,14 +379,18 @@ class OverlayLayerStore:
     def cleanup(self) -> list[str]:
         with self._lock:
             done = unmount_dead(self._root, self.slots, self._mounter)
+            reached(SandboxPoint.DEAD_UNMOUNTED)
             for row in self._register.all():
                 if row.layer.kind is not LayerKind.COMMITTED and not is_live(self._root, lease_of(row.place)):
                     self._register.remove(row.layer.id)
                     done.append(row.layer.id)
+            reached(SandboxPoint.DEAD_LAYERS_FORGOTTEN)
             for place in self._open.all():
                 done += self._open.sweep(place)
             done += self._volumes.tidy(lambda volume: volume in self._register.volumes())
+            reached(SandboxPoint.TIDIED)
             forget_dead(self._root)
+            reached(SandboxPoint.LEASES_FORGOTTEN)
             return done
 
     def close(self) -> None:

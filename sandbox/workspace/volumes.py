@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from sandbox.errors import HostDiskFullError, LayerExistsError, LayerNotFoundError, MountError, SandboxError
+from sandbox.failpoints import SandboxPoint, reached
 from sandbox.spec import MIB
 from sandbox.workspace.beneath import opened
 from sandbox.workspace.kernel import mount_at
@@ -176,8 +177,10 @@ class Volumes:
             try:
                 if not is_known(volume):
                     self._discard(volume)
+                    reached(SandboxPoint.TIDIED_ONE)
                     done.append(f"volumes/{volume}")
                 elif self._places.detach(volume, keep=True):
+                    reached(SandboxPoint.TIDIED_ONE)
                     done.append(f"mnt/volumes/{volume}")
             except MountError as error:
                 _LOG.warning("volume %s stays: %s", volume, error)
@@ -257,7 +260,9 @@ class ImagePlaces:
 
     def make(self, volume: VolumeId, limit: DiskLimit, owner: tuple[int, int]) -> None:
         reserve(self._image(volume), _image_bytes(limit))
+        reached(SandboxPoint.VOLUME_RESERVED)
         _format(self._image(volume), limit, owner)
+        reached(SandboxPoint.VOLUME_FORMATTED)
 
     def exists(self, volume: VolumeId) -> bool:
         return self._image(volume).exists()
@@ -269,6 +274,7 @@ class ImagePlaces:
         target = self._mounted / volume
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._mounter.attach_image(self._image(volume), target)
+        reached(SandboxPoint.VOLUME_ATTACHED)
 
     def is_attached(self, volume: VolumeId) -> bool:
         return mount_at(os.fspath(self._mounted / volume)) is not None
@@ -281,8 +287,10 @@ class ImagePlaces:
         attached = self.is_attached(volume)
         if attached and keep:
             self._mounter.trim(target)
+            reached(SandboxPoint.VOLUME_TRIMMED)
         if attached:
             self._mounter.unmount(target)
+            reached(SandboxPoint.VOLUME_DETACHED)
         if self.is_attached(volume):
             raise MountError(os.fspath(target), "is mounted more than once")
         target.rmdir()

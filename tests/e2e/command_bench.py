@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, Protocol, TypeVar
 from urllib.parse import quote
 
 from tests.conftest import disk_directory
@@ -156,11 +156,26 @@ class CommandBench:
                 connection.close()
 
 
+class Process(Protocol):
+    """Those parts of `subprocess.Popen` that are used here."""
+
+    pid: int
+    returncode: int | None
+
+    @property
+    def stderr(self) -> IO[bytes] | None: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def kill(self) -> None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def communicate(self, *, timeout: float | None = None) -> tuple[bytes, bytes]: ...
+
+
 @dataclass
 class Running:
     """A command that runs."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     stderr: bytes = b""
 
     def until(self, text: str, limit_s: float = LIMIT_S) -> None:
@@ -205,8 +220,9 @@ class Running:
 
     def abandon(self) -> None:
         """Kill it if it still runs, and let go of it."""
-        self.process.kill()
-        self.process.communicate()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
 
     def ended(self) -> tuple[int, str]:
         """Wait for its end: exit code and standard output."""
@@ -216,6 +232,7 @@ class Running:
             self.process.kill()
             self.process.wait()
         self.stderr += rest
+        assert self.process.returncode is not None
         return self.process.returncode, stdout.decode()
 
 
@@ -234,10 +251,13 @@ def tree(directory: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
+Bench = TypeVar("Bench", bound=CommandBench)
+
+
 @contextmanager
-def command_bench() -> Iterator[CommandBench]:
+def command_bench(make: Callable[[Path], Bench] = CommandBench) -> Iterator[Bench]:  # type: ignore[assignment]
     """A bench in a fresh directory on a real disk; at the end nothing of its store may be left on the machine."""
-    bench = CommandBench(Path(tempfile.mkdtemp(prefix="sandstone-e2e-", dir=disk_directory())))
+    bench = make(Path(tempfile.mkdtemp(prefix="sandstone-e2e-", dir=disk_directory())))
     bench.project.mkdir()
     try:
         yield bench

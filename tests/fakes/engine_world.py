@@ -28,6 +28,7 @@ from engine.execution.output import OutputKeeper
 from engine.execution.pausing import PauseKeeper
 from engine.execution.queue import ExecutionQueue
 from engine.execution.recording import RunRecorder
+from engine.execution.recovery import Recovery
 from engine.execution.rollback import RollbackService
 from engine.execution.step import StepExecutor
 from engine.execution.supervision import RunSupervisor, SupervisorServices
@@ -128,6 +129,10 @@ class World:
     commands: dict[str | tuple[str, ...], Scripted] = field(default_factory=dict)
     writer: JournalWriter | None = None
     plain_store: CopyingLayerStore | None = None
+
+    async def recovered(self) -> list[str]:
+        """What the next process puts in order."""
+        return await asyncio.to_thread(Recovery(self.journal, self.store, self.locks, self.logs).all)
 
     def kinds(self, execution_id: str) -> list[str]:
         return [event.kind.value for event in self.journal.events(execution_id)]
@@ -233,8 +238,9 @@ async def world(
     pauses = PauseKeeper(recorder, queue, provider)
     volumes = ExecutionVolumes(store, asyncio.to_thread)
     environments = environments or FakeEnvironments()
+    recovery = Recovery(journal, store, locks, logs)
     opener = ExecutionOpener(
-        OpenerServices(writer, store, volumes, environments, queue, locks, the_clock, lease="lease")
+        OpenerServices(writer, store, volumes, environments, queue, locks, the_clock, "lease", recovery)
     )
     forker = Forker(ForkerServices(writer, store, volumes, environments, locks, logs, the_clock, lease="lease"))
     services = StepServices(store, provided(provider), ValidationService(the_clock), asyncio.to_thread)
@@ -253,7 +259,7 @@ async def world(
     )
     supervisor = RunSupervisor(SupervisorServices(writer, driver, opener, environments, pauses, queue))
     engine = ExecutionEngine(
-        EngineServices(writer, opener, forker, supervisor, pauses, queue, rollback, locks, the_clock)
+        EngineServices(writer, opener, forker, supervisor, pauses, queue, rollback, locks, the_clock, recovery)
     )
     try:
         yield World(

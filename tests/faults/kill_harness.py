@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.e2e.command_bench import CommandBench, Running
+from tests.faults.consistency import MAY_BE_OPEN, assert_in_order, checkpoints, executions
 
 STEPS: Final = 12
 KILLS: Final = 3
 """At most so many kills in one round; then it is let through."""
-
-Row = tuple[Any, ...]
 
 
 def _steps() -> str:
@@ -42,7 +41,6 @@ def _steps() -> str:
 
 PLAN: Final = f"version: 1\nname: killed\nsandbox: {{disk: 48MiB, memory: 256MiB}}\nsteps:\n{_steps()}"
 LOG: Final = "s1\ns2\ns3\ns6\ns8\ns10\ns12\n"
-MAY_BE_OPEN: Final = ("idle", "running", "paused", "completed")
 
 
 def make_project(bench: CommandBench) -> None:
@@ -64,20 +62,18 @@ class KillRound:
     def play(self) -> Any:
         """Until it completed; its last outcome."""
         before = self.bench.files()
-        known: set[str] = {row[0] for row in self._executions()} if self.bench.store_id else set()
+        known = executions(self.bench)
         running = self.bench.start(PLAN)
-        execution_id = ""
         for _ in range(KILLS):
             self._kill(running)
-            started = [row for row in self._executions() if row[0] not in known]
-            committed = self._checkpoints(started[0][0]) if started else []
-            self._next_command(started, committed)
+            started = {row: state for row, state in executions(self.bench).items() if row not in known}
+            self._next_command(started)
             assert self.bench.files() == before, self.told
             if not started:
                 running = self.bench.start(PLAN)
                 continue
-            execution_id = started[0][0]
-            if self._state(execution_id) == "completed":
+            (execution_id,) = started
+            if executions(self.bench)[execution_id] == "completed":
                 return self.bench.shown("status", execution_id)
             running = self.bench.begin("resume", execution_id, "--json")
         code, stdout = running.ended()
@@ -92,52 +88,11 @@ class KillRound:
         running.process.kill()
         running.ended()
 
-    def _next_command(self, started: list[Row], committed: list[Row]) -> None:
+    def _next_command(self, started: dict[str, str]) -> None:
         """`status` puts in order what the kill left, and loses nothing that was committed."""
-        shown = self.bench.shown("status")
-        assert self.bench.left() == [], self.told
-        for execution_id, state in started:
+        committed = {execution_id: checkpoints(self.bench, execution_id) for execution_id in started}
+        shown = {found["execution_id"]: found["state"] for found in self.bench.shown("status")}
+        assert_in_order(self.bench, committed, self.told)
+        for execution_id, state in started.items():
             assert state in MAY_BE_OPEN, self.told
-            now = next(found for found in shown if found["execution_id"] == execution_id)
-            assert now["state"] == ("completed" if state == "completed" else "paused"), self.told
-            self._assert_consistent(execution_id)
-            assert self._checkpoints(execution_id)[: len(committed)] == committed, self.told
-
-    def _assert_consistent(self, execution_id: str) -> None:
-        """The journal by itself: no gaps, no dangling names, states and events that agree."""
-        rows = self.bench.rows
-        sequences = [
-            row[0] for row in rows("SELECT sequence FROM events WHERE execution_id=? ORDER BY 1", execution_id)
-        ]
-        assert sequences == list(range(1, len(sequences) + 1)), self.told
-        assert rows("PRAGMA integrity_check") == [("ok",)], self.told
-        points = {f"c{row[0]}": row for row in self._checkpoints(execution_id)}
-        ((head,),) = rows("SELECT head FROM executions WHERE id=?", execution_id)
-        assert head in points, self.told
-        assert {point[3] for point in points.values() if point[3]} <= set(points), self.told
-        steps = rows("SELECT id, state FROM steps WHERE execution_id=? ORDER BY idx", execution_id)
-        assert {state for _, state in steps} <= {"pending", "succeeded"}, (self.told, steps)
-        completed = [
-            row[0]
-            for row in rows(
-                "SELECT step_id FROM events WHERE execution_id=? AND kind='step-completed' ORDER BY sequence",
-                execution_id,
-            )
-        ]
-        assert completed == [step for step, state in steps if state == "succeeded"], (self.told, completed)
-
-    def _executions(self) -> list[Row]:
-        if not (self.bench.home / "journal.db").exists():
-            return []
-        if not self.bench.rows("SELECT 1 FROM sqlite_master WHERE name='executions'"):
-            return []
-        return self.bench.rows("SELECT id, state FROM executions")
-
-    def _state(self, execution_id: str) -> str:
-        ((state,),) = self.bench.rows("SELECT state FROM executions WHERE id=?", execution_id)
-        return str(state)
-
-    def _checkpoints(self, execution_id: str) -> list[Row]:
-        return self.bench.rows(
-            "SELECT number, name, layer, parent FROM checkpoints WHERE execution_id=? ORDER BY number", execution_id
-        )
+            assert shown[execution_id] == ("completed" if state == "completed" else "paused"), self.told

@@ -12,7 +12,7 @@ import pytest
 from engine.errors import EngineClosingError
 from engine.execution.control import PauseMode
 from engine.execution.engine import CloseMode
-from engine.execution.recovery import REASON, recover_executions
+from engine.execution.recovery import REASON
 from engine.journal.records import CheckpointKind
 from engine.journal.states import ExecutionState
 from sandbox.workspace.sealed import install
@@ -35,7 +35,7 @@ async def goes_on(directory: Path, execution_id: str) -> None:
     """In another process it is resumed and comes to its end."""
     async with world(directory) as here:
         here.commands["work"] = Scripted(effect=lambda tree: (tree / "w").write_text("second"))
-        assert await asyncio.to_thread(recover_executions, here.journal, here.locks) == []
+        assert await here.recovered() == []
         await here.engine.resume(execution_id)
         assert (await here.engine.wait(execution_id)).state is ExecutionState.COMPLETED
         assert here.content(execution_id, "w") == b"second"
@@ -120,8 +120,8 @@ async def test_a_frozen_attempt_of_a_dead_process_is_pending_again_exactly_once(
             # The process died while this one lived: whoever takes the execution over puts it in order first.
             await here.engine.resume(record.id)
         else:
-            assert await asyncio.to_thread(recover_executions, here.journal, here.locks) == [record.id]
-            assert await asyncio.to_thread(recover_executions, here.journal, here.locks) == []
+            assert await here.recovered() == [record.id]
+            assert await here.recovered() == []
             paused = here.journal.execution(record.id)
             assert (paused.state, paused.reason) == (ExecutionState.PAUSED, REASON)
             assert here.states(record.id) == ["succeeded", "pending"]

@@ -15,7 +15,7 @@ from engine.errors import NotFoundError, WrongStateError
 from engine.events.types import EventKind
 from engine.execution.admission import CheckpointNameError, SecretTooShortError
 from engine.execution.control import PauseMode
-from engine.execution.recovery import REASON, recover_executions
+from engine.execution.recovery import REASON
 from engine.journal.states import ExecutionState, StepState
 from sandbox.errors import SetupFailedError
 from sandbox.spec import ExecRequest, Verdict
@@ -409,8 +409,8 @@ async def test_an_execution_without_a_process_is_paused_and_can_go_on(tmp_path: 
         here.commands["ok"] = Scripted()
         record = await here.engine.execute_plan(plan_of([CREATE, command("run")]), here.project)
         await asyncio.to_thread(_die_in_the_middle, here)
-        assert await asyncio.to_thread(recover_executions, here.journal, here.locks) == [record.id]
-        assert await asyncio.to_thread(recover_executions, here.journal, here.locks) == []
+        assert await here.recovered() == [record.id]
+        assert await here.recovered() == []
         paused = here.journal.execution(record.id)
         assert (paused.state, paused.reason) == (ExecutionState.PAUSED, REASON)
         assert here.journal.steps(record.id)[1].state is StepState.PENDING
@@ -442,7 +442,7 @@ async def test_an_execution_that_lives_is_never_recovered(tmp_path: Path) -> Non
     async with world(tmp_path) as here:
         here.commands["hang"] = Scripted(hangs=True)
         execution_id = await here.engine.start(plan_of([command("h", "hang")]), here.project)
-        assert await asyncio.to_thread(recover_executions, here.journal, here.locks) == []
+        assert await here.recovered() == []
         await here.engine.cancel(execution_id)
 
 

@@ -12,7 +12,7 @@ import pytest
 from engine.errors import QueueFullError, WrongStateError
 from engine.execution.control import PauseMode
 from engine.execution.queue import ExecutionQueue
-from engine.execution.recovery import REASON, recover_executions
+from engine.execution.recovery import REASON
 from engine.execution.turns import Waiting, in_turn
 from engine.journal.states import ExecutionState
 from sandbox.workspace.sealed import install
@@ -271,7 +271,7 @@ async def test_an_execution_that_died_in_the_queue_is_paused_and_can_go_on(tmp_p
         waits = await here.engine.start(WORK, here.project)
         await here.engine.cancel(waits)
         await asyncio.to_thread(_kill, here, waits)
-        assert await asyncio.to_thread(recover_executions, here.journal, here.locks) == [waits]
+        assert await here.recovered() == [waits]
         record = here.journal.execution(waits)
         assert (record.state, record.reason) == (ExecutionState.PAUSED, REASON)
         assert (await here.engine.resume(waits)).state is ExecutionState.IDLE
