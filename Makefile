@@ -2,7 +2,7 @@
 PYTHON_BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup image demo test test-fast lint format bench lock clean
+.PHONY: help setup image demo test test-fast lint format bench soak lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,6 +36,9 @@ test-fast: ## tests that need no engine
 
 bench: setup ## measure; figures in docs/benchmarks.md
 	@.ci/bench
+
+soak: setup ## kill the controller 500 times at random; figures in docs/soak.md
+	@.ci/soak
 
 lock: ## newer versions into the lock files
 	@.ci/setup python node
