@@ -22,20 +22,21 @@ ENGINE_SOCKET: Final = os.environ.get("DOCKER_HOST", "").removeprefix("unix://")
 
 
 class _EngineConnection(http.client.HTTPConnection):
-    def __init__(self) -> None:
+    def __init__(self, socket_path: str) -> None:
         super().__init__("engine", timeout=10)
+        self._socket_path = socket_path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(10)
-        self.sock.connect(ENGINE_SOCKET)
+        self.sock.connect(self._socket_path)
 
 
-def ask_engine(path: str) -> Any:
-    """The engine's answer to a GET. Raises OSError: nothing answers. (No part of the code under test.)"""
-    connection = _EngineConnection()
+def ask_engine(path: str, socket_path: str = ENGINE_SOCKET, method: str = "GET", body: bytes = b"") -> Any:
+    """The engine's answer. Raises OSError: nothing answers. (No part of the code under test.)"""
+    connection = _EngineConnection(socket_path)
     try:
-        connection.request("GET", path)
+        connection.request(method, path, body or None, {"Content-Type": "application/x-tar"} if body else {})
         answer = connection.getresponse()
         body = answer.read()
         return json.loads(body) if answer.headers.get_content_type() == "application/json" else body.decode()

@@ -21,7 +21,7 @@ from typing import IO, Any, Final, Protocol, TypeVar
 from urllib.parse import quote
 
 from tests.conftest import disk_directory
-from tests.leftovers import ask_engine
+from tests.leftovers import ENGINE_SOCKET, ask_engine
 
 ROOT: Final = Path(__file__).parents[2]
 LIMIT_S: Final = 100
@@ -116,6 +116,11 @@ class CommandBench:
         return tree(self.project)
 
     @property
+    def engine_socket(self) -> str:
+        """Where the engine that the command uses listens."""
+        return self.variables.get("DOCKER_HOST", "").removeprefix("unix://") or ENGINE_SOCKET
+
+    @property
     def store_id(self) -> str:
         path = self.home / "store-id"
         return path.read_text().strip() if path.exists() else ""
@@ -125,7 +130,7 @@ class CommandBench:
         found = []
         if self.store_id:
             wanted = quote(json.dumps({"label": [f"sandstone={self.store_id}"]}))
-            rows = ask_engine(f"/containers/json?all=1&filters={wanted}")
+            rows = ask_engine(f"/containers/json?all=1&filters={wanted}", self.engine_socket)
             found += [f"container {row['Names'][0]} {row['State']}" for row in rows]
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
             target = line.split()[4]

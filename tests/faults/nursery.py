@@ -45,19 +45,26 @@ class Child:
         self.send_signal(signal.SIGKILL)
 
     def poll(self) -> int | None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._pidfd, selectors.EVENT_READ)
-            if self.returncode is None and selector.select(0):
-                self.returncode = self._nursery.status_of(self.pid)
+        if self.returncode is None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._pidfd, selectors.EVENT_READ)
+                if selector.select(0):
+                    self._ended()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._pidfd, selectors.EVENT_READ)
-            if self.returncode is None and not selector.select(timeout):
-                raise subprocess.TimeoutExpired("sandstone", timeout or 0)
         if self.returncode is None:
-            self.returncode = self._nursery.status_of(self.pid)
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._pidfd, selectors.EVENT_READ)
+                if not selector.select(timeout):
+                    raise subprocess.TimeoutExpired("sandstone", timeout or 0)
+            return self._ended()
+        return self.returncode
+
+    def _ended(self) -> int:
+        self.returncode = self._nursery.status_of(self.pid)
+        os.close(self._pidfd)
+        self._nursery.forget(self)
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[bytes, bytes]:
@@ -87,9 +94,6 @@ class Child:
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream is not None:
                 stream.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
 
 
 class Nursery:
@@ -121,6 +125,10 @@ class Nursery:
         self._socket.send(f"wait {pid}".encode())
         return int(self._answer())
 
+    def forget(self, child: Child) -> None:
+        """It has ended."""
+        self._children.remove(child)
+
     def _answer(self) -> bytes:
         answer = self._socket.recv(100)
         assert answer, "the nursery has ended"
@@ -128,7 +136,7 @@ class Nursery:
 
     def close(self) -> None:
         """End it, and whatever it forked."""
-        for child in self._children:
+        for child in tuple(self._children):
             child.kill()
             child.wait()
             child.close()

@@ -6,7 +6,7 @@ what the command does and not what Python's imports do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +72,11 @@ class RunVictim:
 
 
 @contextmanager
-def quick_bench() -> Iterator[QuickBench]:
-    """As `command_bench`, with a nursery."""
+def quick_bench(variables: Mapping[str, str] | None = None) -> Iterator[QuickBench]:
+    """As `command_bench`, with a nursery and with these variables for the commands."""
     nursery = Nursery()
     try:
-        with command_bench(lambda directory: QuickBench(directory, nursery=nursery)) as bench:
+        with command_bench(lambda path: QuickBench(path, variables=variables or {}, nursery=nursery)) as bench:
             yield bench
     finally:
         nursery.close()
