@@ -21,7 +21,14 @@ from sandbox.docker.gate import PRELUDE, READY
 from sandbox.docker.pidfd import InitProcess
 from sandbox.docker.policy import ContainerPolicy, ImageFacts
 from sandbox.docker.stream import AttachStream
-from sandbox.errors import ImageRefusedError, SandboxError, SandboxUnavailableError, SpecRefusedError
+from sandbox.errors import (
+    EngineTimeoutError,
+    EngineUnreachableError,
+    ImageRefusedError,
+    SandboxError,
+    SandboxUnavailableError,
+    SpecRefusedError,
+)
 from sandbox.failpoints import SandboxPoint, reached
 from sandbox.spec import ResourceUsage, SandboxSpec, Stream
 
@@ -141,10 +148,10 @@ async def start_container(
         container_id = await asyncio.shield(creation)
         return await _bring_up(api, container_id, spec, workspace)
     except asyncio.CancelledError:
-        later(_abandon(api, creation))
+        later(_abandon(api, creation, name))
         raise
     except BaseException as error:
-        await asyncio.shield(asyncio.ensure_future(_abandon(api, creation)))
+        await asyncio.shield(asyncio.ensure_future(_abandon(api, creation, name)))
         if isinstance(error, EngineCallError) and error.status == _BAD_REQUEST:
             raise _refusal(spec, error) from error
         raise
@@ -212,13 +219,15 @@ async def _wait_ready(ready: asyncio.Event, init: InitProcess, spec: SandboxSpec
         raise ImageRefusedError(spec.image_id, "its /bin/sh ended before it was ready")
 
 
-async def _abandon(api: DockerApi, creation: asyncio.Future[str]) -> None:
-    """Remove a container that did not come up, also when its creation is still under way."""
+async def _abandon(api: DockerApi, creation: asyncio.Future[str], name: str) -> None:
+    """Remove a container that did not come up, also when its creation is still under way or was never answered."""
     try:
-        container_id = await creation
+        container = await creation
+    except (EngineTimeoutError, EngineUnreachableError):
+        container = name  # whether the engine made it, nobody said
     except SandboxError:
         return  # it was never created; the caller has the reason
-    await _remove(api, container_id)
+    await _remove(api, container)
 
 
 async def _remove(api: DockerApi, container_id: str) -> None:
