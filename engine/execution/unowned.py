@@ -117,10 +117,14 @@ def remove_unowned(
                     continue
                 logs.remove(owner)
                 gone, held = _remove_volumes(store, mine, standing)
+                left = [volume for volume in mine if volume not in gone]
+                if standing is not None and left:
+                    # Volumes of one execution can stand on each other: only without their layers they go.
+                    freed_bytes += remove_loose(store, standing, left, ())
+                    more, held_more = _remove_volumes(store, left, standing)
+                    gone, held = gone + more, held + held_more
                 removed += gone
                 freed_bytes += held
-                if standing is not None:
-                    freed_bytes += remove_loose(store, standing, set(mine) - set(gone), ())
                 locks.forget(owner)
         except (ExecutionLockedError, LayerNotFoundError):
             continue  # in use, or another process was faster
