@@ -44,7 +44,10 @@ def assert_consistent(bench: CommandBench, execution_id: str, told: object) -> N
             "SELECT step_id FROM events WHERE execution_id=? AND kind='step-completed' ORDER BY sequence", execution_id
         )
     ]
-    assert completed == [step for step, state in steps if state == "succeeded"], (told, completed)
+    succeeded = [step for step, state in steps if state == "succeeded"]
+    ((origin,),) = rows("SELECT forked_from FROM executions WHERE id=?", execution_id)
+    inherited = len(succeeded) - len(completed) if origin else 0
+    assert completed == succeeded[inherited:], (told, completed)
 
 
 def assert_disk_agrees(bench: CommandBench, told: object) -> None:
@@ -64,6 +67,8 @@ def assert_disk_agrees(bench: CommandBench, told: object) -> None:
         assert rows(unnamed) == [], told
         assert rows("SELECT id FROM layers WHERE volume NOT IN (SELECT id FROM volumes)") == [], told
         known = {row[0] for row in rows("SELECT id FROM volumes")}
+        owners = {row[0] for row in rows("SELECT id FROM executions")}
+        assert {name.partition("-")[0] for name in known} <= owners, told
     images = {path.stem for path in (bench.home / "volumes").glob("*.img")}
     assert images == known, told
     assert not list(bench.home.rglob("*.part")), told

@@ -29,7 +29,7 @@ PLAN: Final = HEAD + (
     "  - {id: slow, type: test, run: 'test -e go || sleep 100; cat log'}\n"
     "  - {id: after, type: command, run: 'echo after >> log; cat log'}\n"
 )
-"""The step in the middle ends at once when there is a file `go` in the project: an attempt sees it if it starts then."""
+"""The step in the middle ends at once when there is a file `go` in the project: an attempt that starts then."""
 
 
 @pytest.fixture(scope="module")

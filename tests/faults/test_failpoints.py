@@ -130,7 +130,7 @@ GC_POINTS: Final = (
     _E.GC_CHECKPOINTS_FORGOTTEN,
     _E.GC_LAYER_REMOVED,
 )
-FORK_POINTS: Final = {_E.BEFORE_FORK_ROW, _E.AFTER_FORK_ROW}
+FORK_POINTS: Final = (_E.BEFORE_FORK_ROW, _E.AFTER_FORK_ROW)
 EXPORT_POINTS: Final = (_E.EXPORT_WRITTEN, _E.EXPORT_PLACED)
 ROLLBACK_POINTS: Final = (_E.BEFORE_ROLLBACK, _E.JOURNAL_ROW_WRITTEN, _E.AFTER_ROLLBACK)
 RECOVERY_POINTS: Final = (
@@ -147,9 +147,9 @@ RECOVERY_POINTS: Final = (
 
 
 def test_every_registered_point_is_killed_at_by_some_test() -> None:
-    tables = (STEP_POINTS, MERGE_POINTS, APPLY_POINTS, GC_POINTS, EXPORT_POINTS, ROLLBACK_POINTS, RECOVERY_POINTS)
+    tables = (STEP_POINTS, MERGE_POINTS, APPLY_POINTS, GC_POINTS, EXPORT_POINTS, FORK_POINTS, ROLLBACK_POINTS)
+    tables += (RECOVERY_POINTS,)
     covered = {point for table in tables for point in table} | {_S.LAYER_FORGOTTEN, *UNDONE_APPLY_POINTS}
-    covered |= FORK_POINTS
     assert covered == set(registered())
     assert len(registered()) == len({str(point) for point in registered()}), "two points have one name"
 
@@ -401,3 +401,14 @@ def test_a_gc_killed_at_a_point_is_finished_by_the_next(point: Failpoint, bench:
     assert newest in executions(bench)
     assert [row[1] for row in checkpoints(bench, newest)] == ["start"]
     assert_in_order(bench, {}, point)
+
+
+@pytest.mark.parametrize("point", FORK_POINTS)
+def test_a_fork_killed_at_a_point_is_there_whole_or_not_at_all(point: Failpoint, done: str, bench: QuickBench) -> None:
+    story = Story(bench)
+    died(bench.begin("fork", done, "--from", "c2", "--json", failpoint=point), point)
+    story.put_in_order()
+    assert (story.open is not None) == (point is EnginePoint.AFTER_FORK_ROW)
+    for execution_id in story.finish():
+        changes = {found["path"]: found["change"] for found in bench.shown("diff", execution_id)["changes"]}
+        assert changes == CHANGES
