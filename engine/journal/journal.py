@@ -34,7 +34,9 @@ _COUNTED: Final = frozenset({EventKind.EXECUTION_STARTED, EventKind.EXECUTION_RE
 """Events up to which `run_ms` counts the time."""
 _LOOK_BACK: Final = 100
 _HEX: Final = frozenset("0123456789abcdef")
-_NEWEST: Final = "ORDER BY create_time DESC, rowid DESC LIMIT ?"
+_NEWEST: Final = "ORDER BY rowid DESC LIMIT ?"
+"""In the order in which they were accepted, whatever the clock said then."""
+_NEWEST_OF_NAME: Final = "WHERE rowid=(SELECT MAX(rowid) FROM executions WHERE name=?)"
 _NEAR: Final = 200
 """Among so many of the newest executions, names that look alike are searched."""
 
@@ -75,8 +77,6 @@ class Journal:
             found = _executions(connection, _NEWEST, limit)
             if len(found) < limit:
                 _require_all(connection, len(found))
-            times = [record.create_time for record in found]
-            _require_found(times == sorted(times, reverse=True), "time")
         return found
 
     def in_state(self, *states: ExecutionState) -> list[ExecutionRecord]:
@@ -84,7 +84,7 @@ class Journal:
         marks = ",".join("?" * len(states))
         with self._database.reading() as connection:
             values = (state.value for state in states)
-            found = _executions(connection, f"WHERE state IN ({marks}) ORDER BY create_time", *values)
+            found = _executions(connection, f"WHERE state IN ({marks}) ORDER BY rowid", *values)
             _require_found(all(record.state in states for record in found), "state")
         return found
 
@@ -93,7 +93,7 @@ class Journal:
         running = "EXISTS (SELECT 1 FROM steps WHERE execution_id=executions.id AND state=?)"
         values = (ExecutionState.PAUSED.value, StepState.RUNNING.value)
         with self._database.reading() as connection:
-            found = _executions(connection, f"WHERE state=? AND {running} ORDER BY create_time", *values)
+            found = _executions(connection, f"WHERE state=? AND {running} ORDER BY rowid", *values)
             _require_found(all(record.state is ExecutionState.PAUSED for record in found), "state")
         return found
 
@@ -117,7 +117,7 @@ class Journal:
             if text == "last":
                 found = _executions(connection, _NEWEST, 1)
             else:
-                found = _executions(connection, f"WHERE name=? {_NEWEST}", text, 1) or _prefixed(connection, text)
+                found = _executions(connection, _NEWEST_OF_NAME, text) or _prefixed(connection, text)
             if len(found) == 1:
                 right = text in (found[0].name, "last") or found[0].id.startswith(text)
                 _require_found(right, "name")

@@ -20,11 +20,13 @@ import pytest
 from engine.clock import ManualClock
 from engine.errors import JournalCorruptError, JournalVersionError
 from engine.execution.locks import ExecutionLocks
-from engine.execution.recovery import recover_executions
+from engine.execution.logs import LogStore
+from engine.execution.recovery import Recovery
 from engine.journal.database import Database
 from engine.journal.journal import Journal
 from engine.journal.states import ExecutionState
 from sandbox.errors import StoreCorruptError
+from sandbox.workspace.copying import CopyingLayerStore
 from sandbox.workspace.layer import LayerName, VolumeId
 from sandbox.workspace.register import Register
 from tests.fakes.journal_world import (
@@ -349,8 +351,10 @@ def test_recovery_of_a_damaged_journal_changes_nothing(home: Path) -> None:
     flip(path, path.read_bytes().index(b"step-1command"), 0x01)
     database = Database(path)
     journal = Journal(database, ManualClock())
+    store = CopyingLayerStore(home / "store")
     with pytest.raises(JournalCorruptError):
-        recover_executions(journal, ExecutionLocks(home / "locks"))
+        Recovery(journal, store, ExecutionLocks(home / "locks"), LogStore(home / "logs")).all()
+    store.close()
     assert {record.state for record in journal.in_state(ExecutionState.RUNNING)} <= {ExecutionState.RUNNING}
     database.close()
 

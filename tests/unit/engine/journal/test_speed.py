@@ -11,10 +11,12 @@ import pytest
 
 from engine.clock import ManualClock
 from engine.execution.locks import ExecutionLocks
-from engine.execution.recovery import recover_executions
+from engine.execution.logs import LogStore
+from engine.execution.recovery import Recovery
 from engine.journal.database import Database
 from engine.journal.journal import Journal
 from engine.journal.states import ExecutionState
+from sandbox.workspace.copying import CopyingLayerStore
 from tests.fakes.journal_world import IDS, make
 
 SCANS = ("SCAN ledger",)
@@ -37,6 +39,8 @@ def plans(seen: list[str], connection: sqlite3.Connection) -> list[str]:
     connection.set_trace_callback(None)
     found = []
     for statement in seen:
+        if "FROM executions ORDER BY rowid DESC LIMIT" in statement:
+            continue  # the last rows of the table, as many as are asked for
         if statement.startswith(("SELECT", "UPDATE", "DELETE")):
             found += [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
     return found
@@ -57,7 +61,9 @@ def test_reading_uses_indexes(journal: tuple[Journal, list[str], sqlite3.Connect
         reads.request("request-1")
         reads.request("unknown")
         reads.kept(execution_id)
-    recover_executions(reads, ExecutionLocks(tmp_path / "locks"))
+    store = CopyingLayerStore(tmp_path / "store")
+    Recovery(reads, store, ExecutionLocks(tmp_path / "locks"), LogStore(tmp_path / "logs")).all()
+    store.close()
     used = plans(seen, connection)
     assert len(used) > 30
     scans = [plan for plan in used if plan.startswith("SCAN ") and "USING INDEX" not in plan]
