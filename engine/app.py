@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import resource
-import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -59,6 +58,7 @@ from sandbox.docker.reaper import reap
 from sandbox.errors import SandboxError, SandboxUnavailableError
 from sandbox.host import Probe
 from sandbox.spec import SandboxSpec
+from sandbox.workspace.identity import identify
 from sandbox.workspace.leases import Lease, dead_leases, is_live
 from sandbox.workspace.mounting import Mounter
 from sandbox.workspace.mounts import KernelMounter
@@ -254,7 +254,7 @@ async def _lay_ground(config: EngineConfig, stack: AsyncExitStack, threads: Thre
     async def blocking(function: Callable[..., T], /, *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, function, *args)
 
-    store_id = await blocking(_prepare_home, home)
+    store_id = await blocking(identify, home)
     lease = await blocking(Lease.acquire, home)
     stack.push_async_callback(blocking, lease.release)
     database = await blocking(Database, home / "journal.db")
@@ -358,9 +358,7 @@ def _engine(
     pauses = PauseKeeper(recorder, queue, provider)
     volumes = ExecutionVolumes(store, ground.blocking)
     opener = ExecutionOpener(
-        OpenerServices(
-            writer, store, volumes, environments, queue, ground.locks, clock, ground.lease, ground.recovery
-        )
+        OpenerServices(writer, store, volumes, environments, queue, ground.locks, clock, ground.lease, ground.recovery)
     )
     forker = Forker(
         ForkerServices(writer, store, volumes, environments, ground.locks, ground.logs, clock, lease=ground.lease)
@@ -378,23 +376,12 @@ def _engine(
             clock=clock,
         )
     )
-    supervisor = RunSupervisor(SupervisorServices(writer, driver, opener, environments, pauses, queue))
+    supervisor = RunSupervisor(SupervisorServices(writer, driver, opener, environments, pauses, queue, ground.recovery))
     return ExecutionEngine(
-        EngineServices(writer, opener, forker, supervisor, pauses, queue, rollback, ground.locks, clock, ground.recovery)
+        EngineServices(
+            writer, opener, forker, supervisor, pauses, queue, rollback, ground.locks, clock, ground.recovery
+        )
     )
-
-
-def _prepare_home(home: Path) -> str:
-    """Make the state directory; the store's id, which labels everything of ours in the engine."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = home / "store-id"
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return path.read_text("ascii").strip()
-    with os.fdopen(fd, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(8))
-    return path.read_text("ascii").strip()
 
 
 def _mounter(home: Path, store_id: str, lease: str, socket_path: str) -> Mounter:

@@ -175,6 +175,10 @@ class Driver:
             await self._recorder.interrupted(run, step.index)
         await self._end(run, ExecutionState.FAILED, reason)
 
+    def forget(self, run: Run) -> None:
+        """No sandbox need wait for it any more."""
+        self._provider.expect(run.id, ())
+
     def _expect(self, run: Run, after: int = -1) -> None:
         """Tell the provider what kinds of sandbox come next."""
         self._provider.expect(run.id, upcoming_specs(run, after)[:EXPECT_AHEAD])

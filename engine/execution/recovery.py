@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.errors import ExecutionLockedError
-from engine.events.types import EventKind
+from engine.events.types import Event, EventKind
 from engine.execution.locks import ExecutionLocks
 from engine.execution.logs import LogStore
 from engine.failpoints import EnginePoint
@@ -53,19 +53,19 @@ class Recovery:
                 self.locks.release(lock)
         return recovered
 
-    def one(self, execution_id: str) -> bool:
-        """Put one in order if that is needed; the caller holds its lock."""
+    def one(self, execution_id: str, reason: str = REASON) -> list[Event]:
+        """Put one in order if that is needed; the caller holds its lock. The events of it, which nobody was told."""
         record: ExecutionRecord = self.journal.execution(execution_id)
         steps = self.journal.steps(execution_id)
         frozen = record.state is ExecutionState.PAUSED and any(step.state is StepState.RUNNING for step in steps)
         if record.state not in (ExecutionState.RUNNING, ExecutionState.IDLE) and not frozen:
-            return False
+            return []
         # First, because nobody looks any more once it is paused.
         _remove_unnamed(self.journal, self.store, execution_id)
         self.logs.tidy(execution_id)
         head = self.journal.checkpoint(execution_id, record.head)
         with self.journal.transaction() as tx:
-            _pause(tx, record)
+            _pause(tx, record, reason)
             for step in steps:
                 if step.state is StepState.RUNNING:
                     tx.move_step(execution_id, step.index, StepState.PENDING)
@@ -80,20 +80,22 @@ class Recovery:
                 name=made.name,
                 changed=False,
             )
-            tx.emit(execution_id, EventKind.EXECUTION_PAUSED, None, reason=REASON, head=head.id)
-        return True
+            tx.emit(execution_id, EventKind.EXECUTION_PAUSED, None, reason=reason, head=head.id)
+            return tx.events
 
 
 def _remove_unnamed(journal: Journal, store: LayerStore, execution_id: str) -> None:
-    """Layers that were committed and whose checkpoint was never written."""
+    """Layers that were committed and whose checkpoint was never written, and those that were being written. Only who
+    drives an execution makes either, and nobody does."""
     named = {checkpoint.layer for checkpoint in journal.checkpoints(execution_id)}
     volumes = [name for name in store.volumes() if name == execution_id or name.startswith(f"{execution_id}-")]
     layers = [layer for volume in volumes for layer in store.walk(volume)]
     for layer in reversed(layers):
-        if layer.kind is LayerKind.COMMITTED and layer.id not in named:
+        unnamed = layer.kind is LayerKind.COMMITTED and layer.id not in named
+        if unnamed or layer.kind is LayerKind.ACTIVE:
             store.remove(LayerName(layer.id))
 
 
-def _pause(tx: Transaction, record: ExecutionRecord) -> None:
-    tx.move(record.id, ExecutionState.PAUSED, REASON)
+def _pause(tx: Transaction, record: ExecutionRecord, reason: str) -> None:
+    tx.move(record.id, ExecutionState.PAUSED, reason)
     tx.set_execution(record.id, lease="")

@@ -6,6 +6,8 @@ A run that could not go on for a reason of its machine (the store, the engine) e
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -17,11 +19,14 @@ from engine.execution.environments import Environments
 from engine.execution.opening import ExecutionOpener
 from engine.execution.pausing import PauseKeeper
 from engine.execution.queue import ExecutionQueue, Place
+from engine.execution.recovery import Recovery
 from engine.execution.run import Run
 from engine.execution.writer import JournalWriter
 from engine.plan.model import Environment
-from sandbox.errors import SandboxError
+from sandbox.errors import HostDiskFullError, SandboxError, StoreBusyError
 from sandbox.workspace.manifest import Manifest
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class SupervisorServices:
     environments: Environments
     pauses: PauseKeeper
     queue: ExecutionQueue
+    recovery: Recovery
 
 
 class RunSupervisor:
@@ -46,6 +52,7 @@ class RunSupervisor:
         self._environments = services.environments
         self._pauses = services.pauses
         self._queue = services.queue
+        self._recovery = services.recovery
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._orphans: set[asyncio.Future[None]] = set()
@@ -66,7 +73,12 @@ class RunSupervisor:
         self._runs[run.id] = run
         task = asyncio.create_task(self._drive(run, place), name=f"execution {run.id}")
         self._tasks[run.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(run.id, None))
+        task.add_done_callback(lambda ended: self._over(run.id, ended))
+
+    def _over(self, execution_id: str, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(execution_id, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.info("execution %s: %s", execution_id, error)  # who waits for it gets it, too
 
     async def wait(self, execution_id: str) -> None:
         """Return when this process does not drive the execution (any more)."""
@@ -92,7 +104,11 @@ class RunSupervisor:
                     await self._open(run)
                     await self._driver.drive(run)
             except (SandboxError, EngineError, OSError) as error:
-                await self._driver.fail(run, f"{type(error).__name__}: {error}")
+                if not _is_of_the_host(error):
+                    await self._driver.fail(run, f"{type(error).__name__}: {error}")
+                    return
+                await self._interrupt(run, error)
+                raise
             except Exception as error:
                 await self._driver.fail(run, f"a fault of sandstone itself: {type(error).__name__}: {error}")
                 raise
@@ -104,6 +120,21 @@ class RunSupervisor:
             finally:
                 self._runs.pop(run.id, None)
                 run.ended.set()
+
+    async def _interrupt(self, run: Run, error: Exception) -> None:
+        """Leave the execution paused: the plan is not at fault, and when the host has room again it can be resumed.
+
+        What the last transaction did is not taken for granted: the journal is read anew. When even this cannot be
+        written the execution stays `running` without an owner, and whoever comes next finds it so.
+        """
+        self._driver.forget(run)
+        try:
+            events = await self._writer.blocking(self._recovery.one, run.id, f"interrupted: {error}")
+        except (SandboxError, OSError) as again:
+            _LOG.warning("execution %s could not be paused: %s", run.id, again)
+            return
+        for event in events:
+            self._writer.bus.publish(event)
 
     def _keep(self, orphans: set[asyncio.Future[None]]) -> None:
         for orphan in tuple(orphans):
@@ -133,3 +164,10 @@ class RunSupervisor:
         image_id = await run.control.unless_stopped(preparing)
         await self._writer.write(lambda tx: tx.set_execution(run.id, image_id=image_id))
         run.context = replace(run.context, image_id=image_id)
+
+
+def _is_of_the_host(error: Exception) -> bool:
+    """Whether what stopped an execution is the want of something on the host that can be had again."""
+    if isinstance(error, HostDiskFullError | StoreBusyError):
+        return True
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

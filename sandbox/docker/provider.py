@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import logging
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from sandbox.docker.pool import PoolBounds, SandboxPool
 from sandbox.docker.reaper import LeaseCheck, reap
 from sandbox.docker.removal import Removals, remove_slot
 from sandbox.errors import (
+    HostDiskFullError,
     LayerKindError,
     MountError,
     SandboxUnavailableError,
@@ -261,7 +263,12 @@ class DockerSandboxProvider:
 
     async def _make_slot(self) -> Path:
         slot = self._slots / f"{self._lease}-{next(self._numbers)}"
-        await asyncio.to_thread(slot.mkdir, mode=0o755, parents=True)
+        try:
+            await asyncio.to_thread(slot.mkdir, mode=0o755, parents=True)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise HostDiskFullError("the directory that a sandbox is started over", 4096, 0) from error
         return slot
 
     def _forget(self, sandbox: DockerSandbox, slot: Path | None = None) -> None:

@@ -123,7 +123,7 @@ class CommandBench:
     @property
     def store_id(self) -> str:
         path = self.home / "store-id"
-        return path.read_text().strip() if path.exists() else ""
+        return path.read_text().split()[0] if path.exists() else ""
 
     def left(self) -> list[str]:
         """Everything of this store that is on the machine but should not be when no command of it runs."""

@@ -257,7 +257,7 @@ async def world(
             clock=the_clock,
         )
     )
-    supervisor = RunSupervisor(SupervisorServices(writer, driver, opener, environments, pauses, queue))
+    supervisor = RunSupervisor(SupervisorServices(writer, driver, opener, environments, pauses, queue, recovery))
     engine = ExecutionEngine(
         EngineServices(writer, opener, forker, supervisor, pauses, queue, rollback, locks, the_clock, recovery)
     )

@@ -18,11 +18,13 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
 _MESSAGE: Final = 1 << 20
+_BROKEN: Final = 70
 
 
 class Child:
@@ -186,7 +188,6 @@ def _become(wanted: dict[str, Any], fds: Sequence[int]) -> None:
     from engine.cli import main
     from sandbox.failpoints import VARIABLE, arm
 
-    code = 70
     try:
         os.setsid()
         for target, fd in enumerate(fds):
@@ -197,11 +198,14 @@ def _become(wanted: dict[str, Any], fds: Sequence[int]) -> None:
         os.chdir(wanted["cwd"])
         sys.argv = ["sandstone", *wanted["arguments"]]
         arm(os.environ.get(VARIABLE, ""))
-        code = main(wanted["arguments"])
+        main()  # as the whole program: it ends the process
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        os._exit(code)
+        os._exit(_BROKEN)
 
 
 if __name__ == "__main__":
