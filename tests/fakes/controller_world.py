@@ -53,12 +53,18 @@ def backend_of(here: World) -> Backend:
 
 @asynccontextmanager
 async def controller(
-    directory: Path, *, script: Script | None = None, clock: Clock | None = None, options: ServerOptions | None = None
+    directory: Path,
+    *,
+    script: Script | None = None,
+    clock: Clock | None = None,
+    options: ServerOptions | None = None,
+    max_running: int = 8,
+    max_queued: int = 1000,
 ) -> AsyncIterator[ControllerWorld]:
     """The controller for the block, with a client that is connected."""
     with tempfile.TemporaryDirectory(prefix="rpc-") as place:
         address = UnixAddress(Path(place) / "s" / "controller.sock")
-        async with world(directory, script, clock) as here:
+        async with world(directory, script, clock, max_running=max_running, max_queued=max_queued) as here:
             backend = await asyncio.to_thread(backend_of, here)
 
             async def settle() -> None:
