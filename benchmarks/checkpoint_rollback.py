@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from functools import partial
 from pathlib import Path
 
 from benchmarks.common import (
@@ -70,7 +71,7 @@ async def _rollbacks(application: Application, execution: str, count: int) -> li
 async def _checkpoints(application: Application, execution: str, changed: int, count: int) -> list[float]:
     """prepare, write `changed` files, commit, and the row that makes it a checkpoint; nothing else."""
     volume = VolumeId(execution)
-    store, writer = application.store, application.engine._services.writer
+    store, writer = application.store, application.writer
     await application.blocking(store.open_volume, volume)
     owner = (os.getuid(), os.getgid())
 
@@ -142,7 +143,7 @@ def _docker_commit(project: Path, count: int) -> list[float]:
         for index in range(count):
             call("docker", "exec", "--user", "0", name, "/bin/sh", "-c", f"echo {index} > /srv/changed")
             tag = f"{name}:{index}"
-            times.append(timed(lambda tag=tag: call("docker", "commit", name, tag)))
+            times.append(timed(partial(call, "docker", "commit", name, tag)))
             call("docker", "image", "rm", tag)
     finally:
         call("docker", "rm", "-f", name)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.app import Application, open_application
+from engine.execution.engine import ExecutionEngine
 from engine.execution.run import Run
 from engine.journal.records import StepRecord
 from engine.plan.model import Plan
@@ -57,7 +58,7 @@ def call(*command: str | Path, **options: Any) -> str:
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, **options)
     if done.returncode:
         raise RuntimeError(f"{command[0]}: exit code {done.returncode}: {done.stderr.strip()[-500:]}")
-    return done.stdout
+    return str(done.stdout)
 
 
 @contextmanager
@@ -103,24 +104,30 @@ class TimedSteps:
     times: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        driver = self.application.engine._services.driver
+        driver = engine_of(self.application)._supervisor._driver
         original = driver._step
 
-        async def step(run: Run, index: int) -> bool:
+        async def step(run: Run, index: int) -> None:
             if self.before is not None:
                 await self.before(run, index)
             started = time.perf_counter()
             try:
-                return await original(run, index)
+                await original(run, index)
             finally:
                 self.times[run.steps[index].id] = (time.perf_counter() - started) * 1e3
 
         driver._step = step  # type: ignore[method-assign]
 
 
+def engine_of(application: Application) -> ExecutionEngine:
+    """The engine of this process: no controller is asked by a benchmark."""
+    assert isinstance(application.engine, ExecutionEngine)
+    return application.engine
+
+
 async def run_plan(application: Application, plan: Plan, project: Path) -> tuple[str, list[StepRecord]]:
     """Run a plan that must complete: its execution's id and steps."""
-    record = await application.engine.execute_plan(plan, project)
+    record = await engine_of(application).execute_plan(plan, project)
     steps = application.journal.steps(record.id)
     if record.state.value != "completed":
         failed = next((step for step in steps if step.detail), None)

@@ -14,11 +14,13 @@ from benchmarks.common import Figures, scratch, summary, timed
 from engine.clock import ManualClock
 from engine.events.types import EventKind
 from engine.execution.locks import ExecutionLocks
-from engine.execution.recovery import recover_executions
+from engine.execution.logs import LogStore
+from engine.execution.recovery import Recovery
 from engine.journal.database import Database
 from engine.journal.journal import Journal
 from engine.journal.records import CheckpointKind, ExecutionRecord, StepRecord
 from engine.journal.states import ExecutionState, StepState
+from sandbox.workspace.copying import CopyingLayerStore
 from sandbox.workspace.layer import DiskLimit, Layer, LayerKind, LayerName, Usage, VolumeId
 from sandbox.workspace.register import Placed, Register, Volume
 
@@ -70,7 +72,16 @@ def _add(journal: Journal, clock: ManualClock, execution_id: str, number: int) -
             layer = LayerName(f"{execution_id}-{index}")
             tx.add_checkpoint(execution_id, f"after {index}", CheckpointKind.AUTOMATIC, layer, f"c{index - 1}")
         for index in range(_EVENTS):
-            tx.emit(execution_id, EventKind.EXECUTION_PROGRESS, f"s{index % _STEPS}", done=index, total=_EVENTS)
+            tx.emit(execution_id, EventKind.EXECUTION_PROGRESS, None, done=index, total=_EVENTS, elapsed_ms=1.5)
+
+
+def add_events(home: Path, execution_id: str, count: int) -> None:
+    """More events of an execution that has ended."""
+    with closing(Database(home / "journal.db")) as database:
+        database.connection.execute("PRAGMA synchronous=OFF")
+        with Journal(database, ManualClock()).transaction() as tx:
+            for index in range(count):
+                tx.emit(execution_id, EventKind.EXECUTION_PROGRESS, None, done=index, total=count, elapsed_ms=1.5)
 
 
 def _layer(execution_id: str, index: int) -> Placed:
@@ -93,7 +104,7 @@ def open_to_ready(home: Path, *, full_check: bool) -> None:
         journal = Journal(database, ManualClock())
         if full_check:
             journal.check()
-        recover_executions(journal, ExecutionLocks(home / "locks"))
+        Recovery(journal, CopyingLayerStore(home), ExecutionLocks(home / "locks"), LogStore(home / "logs")).all()
 
 
 async def measure(quick: bool) -> Figures:

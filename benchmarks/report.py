@@ -29,6 +29,7 @@ def write_report(all_figures: Figures) -> None:
         "long_plan": _long_plan,
         "startup": _startup,
         "history": _long_plan,
+        "service": _long_plan,
     }
     for name, table in tables.items():
         if name in all_figures:

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.common import DISK, IMAGE, Figures, call, command_step, make_project, scratch, summary, timed
@@ -24,7 +26,7 @@ async def measure(quick: bool) -> Figures:
         steps = [{"id": "only", "type": "file_create", "path": "new.txt", "content": "new\n"}]
         edit.write_text(json.dumps({"version": 1, "sandbox": {"disk": DISK}, "steps": steps}))
         environment = os.environ | {"SANDSTONE_HOME": str(place / "home")}
-        commands = {
+        commands: dict[str, list[str | Path]] = {
             "sandstone --help": [_PROGRAM, "--help"],
             "sandstone version": [_PROGRAM, "version"],
             "sandstone run, one command": [_PROGRAM, "run", plan, "-w", project, "--quiet"],
@@ -35,7 +37,11 @@ async def measure(quick: bool) -> Figures:
         times: dict[str, list[float]] = {name: [] for name in commands}
         for index in range(rounds + 1):
             for name, command in commands.items():
-                taken = timed(lambda command=command: call(*command, env=environment, stdin=subprocess.DEVNULL))
+                taken = timed(partial(_run, command, environment))
                 if index:
                     times[name].append(taken)
     return {name: summary(values) for name, values in times.items()}
+
+
+def _run(command: Sequence[str | Path], environment: dict[str, str]) -> None:
+    call(*command, env=environment, stdin=subprocess.DEVNULL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import shutil
+from functools import partial
 from pathlib import Path
 
 from benchmarks.common import (
@@ -76,7 +77,7 @@ async def measure(quick: bool) -> Figures:
                     "bwrap": bubblewrap(bwrap_project, shell),
                 }
                 for peer_name, command in commands.items():
-                    taken = await asyncio.to_thread(timed, lambda command=command: call(*command))
+                    taken = await asyncio.to_thread(timed, partial(call, *command))
                     if index >= _WARM:
                         peers[names[index % 2]][peer_name].append(taken)
                 await pool_ready(application)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import (
+    IMAGE,
     Figures,
     application_in,
     command_step,
@@ -36,9 +37,7 @@ async def measure(quick: bool) -> Figures:
         slot = place / "slot"
         slot.mkdir()
         async with application_in(place) as application:
-            image = await application.engine._services.environments.resolve(
-                plan_of([command_step("s", "true")]).environment
-            )
+            image = (await application.image.resolve(IMAGE)).image_id
             config = await _bare_config(application, image, slot)
             for at_once in (1, 2, 4):
                 ours, bare, shares = [], [], []
