@@ -52,7 +52,8 @@ class RunControl:
     """The wishes about one execution and the sandboxes that run for it now.
 
     on_hold: called when the driver comes to a hold at which a pause takes effect. parked: the driver waits between
-    steps. orphans: what a stop left to end by itself. broken: why the execution cannot go on.
+    steps. quitting: nothing more is to be begun. orphans: what a stop left to end by itself. broken: why the execution
+    cannot go on.
     """
 
     def __init__(self) -> None:
@@ -69,6 +70,7 @@ class RunControl:
         self._cancelled = asyncio.Event()
         self._stopping = asyncio.Event()
         self._leaving = asyncio.Event()
+        self.quitting = asyncio.Event()
         self._rest = Rest.NO
         self._sandboxes: list[Sandbox] = []
 
@@ -91,7 +93,7 @@ class RunControl:
     @property
     def ending(self) -> bool:
         """Nothing more is to be begun."""
-        return self.cancelled or self.leaving or self.broken is not None
+        return self.quitting.is_set()
 
     @property
     def wish(self) -> PauseMode | None:
@@ -112,6 +114,7 @@ class RunControl:
         if not self._cancelled.is_set():
             self.cancel_reason = reason
             self._cancelled.set()
+        self.quitting.set()
         await self.stop_attempt()
 
     async def stop_attempt(self) -> None:
@@ -125,11 +128,13 @@ class RunControl:
         """Like a cancel, but the execution is left paused, for `reason` unless it is already."""
         self.pause_reason = reason
         self._leaving.set()
+        self.quitting.set()
         await self.stop_attempt()
 
     async def give_up(self, error: Exception) -> None:
         """Something broke that the execution cannot go on without: the driver raises `error`."""
         self.broken = error
+        self.quitting.set()
         await self.stop_attempt()
 
     def hold(self, mode: PauseMode, reason: str) -> None:

@@ -59,7 +59,7 @@ class PauseKeeper:
                 await self._record(run)
         if mode is PauseMode.NOW and not run.setting_up:
             # What moves is at most the writing down of an attempt's end: the driver comes to a hold right after it.
-            await _either(run.answered, run.ended)
+            await _first(run.answered, run.ended)
 
     async def resume(self, run: Run) -> None:
         """See `ExecutionEngine.resume`."""
@@ -76,12 +76,15 @@ class PauseKeeper:
     async def stand_still(self, run: Run) -> None:
         """Have a paused run wait between steps: an attempt that is frozen is killed and leaves no trace.
 
-        The caller holds `run.verbs`. Raises WrongStateError: it ended instead.
+        The caller holds `run.verbs`, which the driver needs for whatever it does about a cancel.
+
+        Raises WrongStateError: it is being cancelled instead.
         """
         if not run.control.parked.is_set():
             await run.control.stop_attempt()
-            await _either(run.control.parked, run.ended)
-        _refuse_ended("roll back", run)
+            await _first(run.control.parked, run.control.quitting, run.ended)
+        if run.control.ending or run.ended.is_set():
+            raise WrongStateError("roll back", run.id, "coming to its end", [run.record.state.value])
 
     async def drain(self) -> None:
         """Wait until nothing waits for a turn any more; the runs have ended."""
@@ -160,9 +163,9 @@ def _refuse_ended(verb: str, run: Run) -> None:
         raise WrongStateError(verb, run.id, run.record.state.value, allowed)
 
 
-async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
-    """Return when one of the two is set."""
-    waits = [asyncio.ensure_future(event.wait()) for event in (one, other)]
+async def _first(*events: asyncio.Event) -> None:
+    """Return when one of them is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -166,6 +166,22 @@ async def test_a_completed_execution_cannot_be_cancelled(tmp_path: Path) -> None
         assert error.value.state == "completed"
 
 
+async def test_a_cancel_during_a_rollback_of_a_frozen_step_is_not_held_up(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["work"] = Scripted(stdout=b"on\n", hangs=True)
+        listening = Listening(here.engine)
+        execution_id = await here.engine.start(plan_of([CREATE, command("work", "work")]), here.project)
+        await listening.output()
+        await here.engine.pause(execution_id, PauseMode.NOW)
+        run = here.engine._supervisor.find(execution_id)
+        assert run is not None
+        rolling_back = asyncio.create_task(here.engine.rollback(execution_id, "start"))
+        await until(lambda: run.control.stopping)
+        await cancelled(here, execution_id)
+        with pytest.raises(WrongStateError):
+            await rolling_back
+
+
 async def test_cancel_and_pause_at_once_end_it_once(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         here.commands["work"] = Scripted(stdout=b"on\n", hangs=True)
