@@ -104,6 +104,8 @@ async def measure(quick: bool) -> Figures:
         async with serving(empty) as there:
             log("service: first output ...")
             figures |= await _first_output(there, project, 5 if quick else 25)
+            log("service: pause, resume, cancel ...")
+            figures |= await _control(there, project, 3 if quick else 15)
             await asyncio.sleep(2)
             figures["resident MiB, idle"] = round(await asyncio.to_thread(there.resident_mib), 1)
         return figures
@@ -174,6 +176,33 @@ async def _first_output(there: Serving, project: Path, count: int) -> Figures:
                 ours.append((time.perf_counter() - started) * 1e3)
     theirs = [await asyncio.to_thread(_docker_first_output) for _ in range(count)]
     return {"ExecutePlan to first output": summary(ours), "docker run to first output": summary(theirs)}
+
+
+async def _control(there: Serving, project: Path, count: int) -> Figures:
+    """The three verbs on a step that runs: frozen, thawed, dead when they return."""
+    times: dict[str, list[float]] = {"Pause, now": [], "Resume": [], "Cancel": []}
+    plan = json.loads(_PLAN)
+    plan["steps"][0]["run"] = "echo on; sleep 600"
+    for _ in range(count):
+        answer = await there.executions.ExecutePlan(
+            execution_service_pb2.ExecutePlanRequest(plan_text=json.dumps(plan), workspace=str(project))
+        )
+        execution_id = answer.execution.execution_id
+        stream = there.executions.WatchEvents(
+            execution_service_pb2.WatchEventsRequest(execution_id=execution_id, include_output=True)
+        )
+        while not (await stream.read()).output:
+            pass
+        stream.cancel()
+        for name, ask, request in (
+            ("Pause, now", there.executions.Pause, execution_service_pb2.PauseRequest(execution_id=execution_id)),
+            ("Resume", there.executions.Resume, execution_service_pb2.ResumeRequest(execution_id=execution_id)),
+            ("Cancel", there.executions.Cancel, execution_service_pb2.CancelRequest(execution_id=execution_id)),
+        ):
+            started = time.perf_counter()
+            await ask(request)
+            times[name].append((time.perf_counter() - started) * 1e3)
+    return {name: summary(values) for name, values in times.items()}
 
 
 def _docker_first_output() -> float:

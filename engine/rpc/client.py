@@ -37,7 +37,7 @@ from engine.events.types import Event, OutputChunk
 from engine.execution.control import PauseMode
 from engine.execution.decide import Progress
 from engine.journal.records import CheckpointRecord, ExecutionRecord, StepRecord
-from engine.plan.model import Plan
+from engine.plan.model import Plan, Step
 from engine.rpc.address import Address, UnixAddress
 from engine.rpc.convert import (
     PAUSE_MODES,
@@ -121,6 +121,14 @@ class ExecutionClient:
         )
         answer = await self._call(self._executions.ExecutePlan, message, SLOW)
         return str(answer.execution.execution_id)
+
+    async def execute_step(
+        self, step: Step, workspace: Path, *, secrets: Mapping[str, str] | None = None
+    ) -> tuple[ExecutionRecord, StepRecord]:
+        """Run one step alone, as a plan of one."""
+        plan = Plan(version=1, name=step.id, secrets=tuple(secrets or ()), steps=(step,))
+        record = await self.execute_plan(plan, workspace, secrets=secrets)
+        return record, (await self.get_status(record.id))[1][0]
 
     async def fork(
         self,

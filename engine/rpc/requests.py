@@ -1,7 +1,9 @@
 """Asking twice does once: what a `request_id` was used for is in the journal, with what it brought about.
 
-Two calls with one id at the same time: the second waits for the first and then gets the first one's answer. The
-digest is over the request without secrets' values: a digest of a short secret would give it away.
+Two calls with one id at the same time: the second waits for the first and then gets the first one's answer. What a
+call has begun is done to its end, also when the client drops the call or dies meanwhile: nothing is left half done,
+and asking again tells how it ended. The digest is over the request without secrets' values: a digest of a short
+secret would give it away.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ class Requests:
         self._journal = journal
         self._blocking = blocking
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._working: set[asyncio.Future[Any]] = set()
 
     async def once(
         self,
@@ -66,10 +69,32 @@ class Requests:
     ) -> T:
         """What `do` answers; when the request took effect before, what `again` answers.
 
-        `do` gets the request to have it remembered in the transaction of its effect.
+        `do` gets the request to have it remembered in the transaction of its effect. It is not cancelled with the
+        caller.
         Raises RequestReusedError: the id was used for another request; and what `do` and `again` raise.
         """
         request = named_request(message)
+        work = asyncio.ensure_future(self._once(request, do, again))
+        self._working.add(work)
+        work.add_done_callback(self._done)
+        return await asyncio.shield(work)
+
+    async def drain(self) -> None:
+        """Wait until nothing is being done any more."""
+        if self._working:
+            await asyncio.wait(self._working)
+
+    def _done(self, work: asyncio.Future[Any]) -> None:
+        self._working.discard(work)
+        if not work.cancelled():
+            work.exception()  # looked at: its caller may have gone
+
+    async def _once(
+        self,
+        request: Request | None,
+        do: Callable[[Request | None], Awaitable[T]],
+        again: Callable[[RequestRecord], Awaitable[T]],
+    ) -> T:
         if request is None:
             return await do(None)
         async with self._turn(request.id):

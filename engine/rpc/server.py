@@ -67,7 +67,7 @@ class Controller:
         watch = Watch(
             backend.journal, backend.engine.bus, backend.blocking, backend.clock, drives=backend.engine.drives
         )
-        requests = Requests(backend.journal, backend.blocking)
+        self._requests = requests = Requests(backend.journal, backend.blocking)
         self._executions = ExecutionService(backend, requests, watch, Turnstile("open event streams", options.watchers))
         self._checkpoints = CheckpointService(backend, requests)
         self._health = health.aio.HealthServicer()
@@ -123,6 +123,7 @@ class Controller:
         await settle()
         self._backend.engine.bus.close()
         await self._server.stop(self._options.stop_grace.total_seconds())
+        await self._requests.drain()
 
 
 @contextmanager

@@ -268,3 +268,21 @@ async def test_secrets_are_kept_in_memory_only(there: ControllerWorld) -> None:
     for path in there.here.home.rglob("*"):
         if path.is_file():
             assert value.encode() not in path.read_bytes(), path
+
+
+async def test_what_a_dropped_call_has_begun_is_done_to_its_end(there: ControllerWorld) -> None:
+    execution_id = await started(there, HANG)
+    call = there.executions.Cancel(service_pb.CancelRequest(execution_id=execution_id, request_id="drop"))
+    await asyncio.sleep(0)
+    call.cancel()
+    assert (await there.client.cancel(execution_id)).state is ExecutionState.CANCELLED
+    request = service_pb.ExecutePlanRequest(
+        request_id="dropped", plan_text=plan_of([RUN]).to_json(), workspace=str(there.here.project)
+    )
+    dropped = there.executions.ExecutePlan(request)
+    await asyncio.sleep(0)
+    dropped.cancel()
+    again = await there.executions.ExecutePlan(request)
+    record = await there.client.wait(again.execution.execution_id)
+    assert record.state is ExecutionState.COMPLETED
+    assert len(there.here.journal.executions()) == 2
