@@ -90,6 +90,10 @@ class RunControl:
         """The attempt under way is to end without a trace."""
         return self._stopping.is_set()
 
+    async def until_stopping(self) -> None:
+        """Return when the attempt under way is to end without a trace."""
+        await self._stopping.wait()
+
     @property
     def ending(self) -> bool:
         """Nothing more is to be begun."""

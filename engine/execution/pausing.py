@@ -101,13 +101,17 @@ class PauseKeeper:
 
     async def _at_hold(self, run: Run) -> None:
         """The driver has come to a hold at which the wished pause takes effect, or is leaving."""
-        async with run.verbs:
+        if not await _lock_unless_stopped(run):
+            return
+        try:
             control, state = run.control, run.record.state
             # The wish may have been taken back while the lock was waited for.
             wished = state is ExecutionState.RUNNING and control.wish is not None
             leaves = state in (ExecutionState.RUNNING, ExecutionState.IDLE) and control.leaving
             if (wished or leaves) and not control.cancelled:
                 await self._record(run)
+        finally:
+            run.verbs.release()
 
     async def _record(self, run: Run) -> None:
         """It is paused from now on."""
@@ -161,6 +165,21 @@ def _refuse_ended(verb: str, run: Run) -> None:
     if run.record.state in ENDED or run.ended.is_set():
         allowed = sorted(state.value for state in ExecutionState if state not in ENDED)
         raise WrongStateError(verb, run.id, run.record.state.value, allowed)
+
+
+async def _lock_unless_stopped(run: Run) -> bool:
+    """Take `run.verbs`, but within a step give up when its attempt is to end: who has the lock may wait for that."""
+    control = run.control
+    if control.parked.is_set() or control.leaving:
+        return await run.verbs.acquire()
+    taking = asyncio.ensure_future(run.verbs.acquire())
+    stopping = asyncio.ensure_future(control.until_stopping())
+    try:
+        await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        # One that is not done has not taken it, and a cancelled one does not.
+        return taking.done() or not taking.cancel()
+    finally:
+        stopping.cancel()
 
 
 async def _first(*events: asyncio.Event) -> None:

@@ -182,6 +182,42 @@ async def test_a_cancel_during_a_rollback_of_a_frozen_step_is_not_held_up(tmp_pa
             await rolling_back
 
 
+async def test_a_rollback_is_not_held_up_by_a_driver_that_comes_to_a_hold(tmp_path: Path) -> None:
+    """The claim of its sandbox ends while the rollback waits for it."""
+    late: list[LateProvider] = []
+
+    def provided(provider: SandboxProvider) -> SandboxProvider:
+        late.append(LateProvider(provider))
+        return late[0]
+
+    async with world(tmp_path, provided=provided) as here:
+        here.commands["work"] = Scripted()
+        execution_id = await here.engine.start(plan_of([CREATE, command("work", "work")]), here.project)
+        await asyncio.wait_for(late[0].claiming.wait(), 30)
+        assert (await here.engine.pause(execution_id, PauseMode.NOW)).state is ExecutionState.PAUSED
+        run = here.engine._supervisor.find(execution_id)
+        assert run is not None
+        async with run.verbs:
+            late[0].answer.set()
+            await until(lambda: bool(run.control.sandboxes))
+            await asyncio.wait_for(here.engine._pauses.stand_still(run), 30)
+        assert run.control.parked.is_set()
+        await cancelled(here, execution_id)
+
+
+class LateProvider(HangingProvider):
+    """Claims that come back when they are told to."""
+
+    def __init__(self, provider: SandboxProvider) -> None:
+        super().__init__(provider)
+        self.answer = asyncio.Event()
+
+    async def claim(self, spec: SandboxSpec, layer: LayerKey) -> Any:
+        self.claiming.set()
+        await self.answer.wait()
+        return await self._provider.claim(spec, layer)
+
+
 async def test_cancel_and_pause_at_once_end_it_once(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         here.commands["work"] = Scripted(stdout=b"on\n", hangs=True)
