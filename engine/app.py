@@ -358,7 +358,18 @@ def _engine(
     pauses = PauseKeeper(recorder, queue, provider)
     volumes = ExecutionVolumes(store, ground.blocking)
     opener = ExecutionOpener(
-        OpenerServices(writer, store, volumes, environments, queue, ground.locks, clock, ground.lease, ground.recovery)
+        OpenerServices(
+            writer=writer,
+            store=store,
+            volumes=volumes,
+            provider=provider,
+            environments=environments,
+            queue=queue,
+            locks=ground.locks,
+            clock=clock,
+            lease=ground.lease,
+            recovery=ground.recovery,
+        )
     )
     forker = Forker(
         ForkerServices(writer, store, volumes, environments, ground.locks, ground.logs, clock, lease=ground.lease)

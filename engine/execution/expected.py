@@ -7,6 +7,7 @@ from typing import Final
 from engine.execution.run import Run
 from engine.execution.step import sandbox_spec
 from engine.journal.states import StepState
+from engine.plan.model import Plan, Step
 from sandbox.spec import SandboxSpec
 
 EXPECT_AHEAD: Final = 8
@@ -15,16 +16,26 @@ RUNS_SANDBOX: Final = frozenset({"command", "test", "validation"})
 
 def upcoming_specs(run: Run, after: int) -> list[SandboxSpec]:
     """The sandboxes that the steps behind `after` still have to claim, in order. Pure."""
-    specs = []
+    plan = run.context.plan
+    specs: list[SandboxSpec] = []
     for record in run.steps[after + 1 :]:
         if record.state not in (StepState.PENDING, StepState.RUNNING, StepState.ROLLED_BACK):
             continue
-        step = run.context.plan.steps[record.index]
-        settings = run.context.plan.settings_for(step)
-        if step.type in RUNS_SANDBOX or getattr(step, "patch", None) is not None:
-            specs.append(sandbox_spec(run.context.image_id, settings))
-        if settings.checks and step.type not in RUNS_SANDBOX:
-            specs.append(sandbox_spec(run.context.image_id, settings))
+        specs += _specs_of(plan, run.context.image_id, plan.steps[record.index])
         if len(specs) >= EXPECT_AHEAD:
             break
     return specs
+
+
+def first_specs(plan: Plan, image_id: str) -> list[SandboxSpec]:
+    """The sandboxes that the plan's first steps claim, in order, as far as anybody looks ahead. Pure."""
+    specs = [spec for step in plan.steps[:EXPECT_AHEAD] for spec in _specs_of(plan, image_id, step)]
+    return specs[:EXPECT_AHEAD]
+
+
+def _specs_of(plan: Plan, image_id: str, step: Step) -> list[SandboxSpec]:
+    """The sandboxes that one attempt of the step claims, in order."""
+    settings = plan.settings_for(step)
+    acts = step.type in RUNS_SANDBOX or getattr(step, "patch", None) is not None
+    checks = bool(settings.checks) and step.type not in RUNS_SANDBOX
+    return [sandbox_spec(image_id, settings)] * (acts + checks)

@@ -19,6 +19,7 @@ from engine.errors import WrongStateError
 from engine.execution.admission import Root, accept, checked_secrets, workspace_root
 from engine.execution.attempt import ExecutionContext
 from engine.execution.environments import Environments
+from engine.execution.expected import first_specs
 from engine.execution.hide import HiddenPaths
 from engine.execution.locks import ExecutionLocks
 from engine.execution.masking import Masker
@@ -33,6 +34,7 @@ from engine.journal.states import ExecutionState
 from engine.plan.model import Plan
 from engine.plan.parse import parse_plan
 from sandbox.errors import LayerNotFoundError
+from sandbox.sandbox import SandboxProvider
 from sandbox.workspace.layer import VolumeId
 from sandbox.workspace.store import LayerStore
 
@@ -44,6 +46,7 @@ class OpenerServices:
     writer: JournalWriter
     store: LayerStore
     volumes: ExecutionVolumes
+    provider: SandboxProvider
     environments: Environments
     queue: ExecutionQueue
     locks: ExecutionLocks
@@ -87,6 +90,7 @@ class ExecutionOpener:
             self._services.queue.leave(execution_id)
             raise
         try:
+            self._foresee(execution_id, plan, image_id, place)
             context = context_of(execution_id, plan, root, image_id, given, HiddenPaths(root.path))
             base: Mapping[bytes, dict[str, Any] | None] = {}
             opened = place.granted
@@ -99,12 +103,18 @@ class ExecutionOpener:
             head = await self._writer.write(lambda tx: accept(tx, record, steps, base, keep, request, position))
         except BaseException:
             self._services.queue.leave(execution_id)
+            self._services.provider.expect(execution_id, ())
             await self._blocking(self._abandon, VolumeId(execution_id), execution_id, lock)
             raise
         record = await self._blocking(self._journal.execution, execution_id)
         run = run_of(record, context, steps, head, lock, base)
         run.opened = opened
         return run, place
+
+    def _foresee(self, execution_id: str, plan: Plan, image_id: str, place: Place) -> None:
+        """Have the first sandboxes started while the execution is still being accepted, when it is its turn at once."""
+        if place.granted and not plan.environment.setup:
+            self._services.provider.expect(execution_id, first_specs(plan, image_id))
 
     async def reopen(self, execution_id: str, secrets: Mapping[str, str]) -> Run:
         """A paused execution, as it stands. Raises as `ExecutionEngine.resume`."""
@@ -173,7 +183,8 @@ class ExecutionOpener:
         run.opened = False
 
     async def close(self, run: Run) -> None:
-        """Close the run's volumes and give its lock back."""
+        """Close the run's volumes and give its lock back; no sandbox is kept waiting for it."""
+        self._services.provider.expect(run.id, ())
         try:
             await self._blocking(self._services.volumes.close, run)
         finally:

@@ -81,7 +81,7 @@ class DockerApi:
         self._lookers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="engine-look")
         self._local = threading.local()
         self._clients: list[docker.APIClient] = []
-        self._version = ""
+        self._facts: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     # -- containers ------------------------------------------------------------------------------
@@ -169,6 +169,11 @@ class DockerApi:
         if facts is None:
             raise ImageNotFoundError(image)
         return facts
+
+    async def architecture(self) -> str:
+        """What the engine's machine is, in its words for images ("amd64"); costs nothing once anything was asked."""
+        await self._look("version", lambda client: None)
+        return str(self._facts.get("Arch", ""))
 
     async def info(self) -> dict[str, Any]:
         """The engine's description of itself and of the host."""
@@ -268,17 +273,17 @@ class DockerApi:
         import docker
 
         with self._lock:
-            if not self._version:
+            if not self._facts:
                 self._knock()
                 asked = ".".join(map(str, PREFERRED_API))
                 client = docker.APIClient(
                     base_url=f"unix://{self.socket_path}", version=asked, timeout=int(QUICK.total_seconds())
                 )
                 try:
-                    self._version = _choose(client.version(api_version=False))
+                    self._facts = client.version(api_version=False)
                 finally:
                     client.close()
-            return self._version
+            return _choose(self._facts)
 
 
 def _pass_on(done: Future[T | None], unwanted: Callable[[T], object]) -> None:

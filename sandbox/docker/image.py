@@ -179,7 +179,7 @@ class ImageBuilder:
         return read_recipe(str((await self._api.info()).get("Architecture") or platform.machine()))
 
     async def _architecture(self) -> str:
-        machine = str((await self._api.info()).get("Architecture") or platform.machine())
+        machine = await self._api.architecture() or platform.machine()
         return _ARCHITECTURES.get(machine, machine)
 
     async def _state(self, recipe: Recipe) -> ImageState:

@@ -74,6 +74,11 @@ class SandboxPool:
         """How many containers of each kind wait now."""
         return Counter(container.spec for container in self._waiting)
 
+    @property
+    def expects(self) -> bool:
+        """Whether anybody has said that it will claim more."""
+        return bool(self._expected)
+
     def expect(self, owner: str, specs: Sequence[SandboxSpec]) -> None:
         """See `SandboxProvider.expect`."""
         if specs:

@@ -19,7 +19,7 @@ from typing import Any, Final
 from sandbox.docker.api import DockerApi
 from sandbox.docker.attempt import Attempt
 from sandbox.docker.container import Container, start_container
-from sandbox.docker.knowledge import EngineKnowledge
+from sandbox.docker.knowledge import EngineHost, EngineKnowledge
 from sandbox.docker.policy import ContainerPolicy
 from sandbox.docker.pool import PoolBounds, SandboxPool
 from sandbox.docker.reaper import LeaseCheck, reap
@@ -159,6 +159,7 @@ class DockerSandboxProvider:
         self._sandboxes: set[DockerSandbox] = set()
         self._removals = Removals()
         self._pool = SandboxPool(self._start_waiting, self._dispose, bounds or PoolBounds())
+        self._learning: asyncio.Future[EngineHost] | None = None
         self._closed = asyncio.Event()
 
     @property
@@ -167,12 +168,15 @@ class DockerSandboxProvider:
         return self._pool
 
     async def start(self) -> list[str]:
-        """Get ready: ask the engine what it can do and remove what dead processes left; returns what.
+        """Get ready: begin to ask the engine what it can do, and remove what dead processes left; returns what.
 
         Optional before `claim`. Raises SandboxUnavailableError: the engine does not answer.
         """
-        await self._knowledge.host()
-        return await reap(self._api, self._store_id, self._slots, self._is_live)
+        removed = await reap(self._api, self._store_id, self._slots, self._is_live)
+        # Needed by the first container, and not before: nobody waits for it here.
+        self._learning = asyncio.ensure_future(self._knowledge.host())
+        self._learning.add_done_callback(_unheard)
+        return removed
 
     async def claim(self, spec: SandboxSpec, layer: LayerKey) -> DockerSandbox:
         check_spec(spec)
@@ -192,6 +196,8 @@ class DockerSandboxProvider:
 
     async def close(self) -> None:
         self._closed.set()
+        if self._learning is not None:
+            self._learning.cancel()
         await self._pool.close()
         closings = [sandbox.close() for sandbox in self._sandboxes]
         outcomes = await asyncio.gather(*closings, return_exceptions=True)
@@ -276,7 +282,14 @@ class DockerSandboxProvider:
         self._dispose(sandbox.container, slot)
 
     def _dispose(self, container: Container, slot: Path | None = None) -> None:
-        self._removals.add(container, slot or container.workspace)
+        # When no step is about to begin, the engine is free for it now.
+        self._removals.add(container, slot or container.workspace, at_once=not self._pool.expects)
+
+
+def _unheard(learning: asyncio.Future[EngineHost]) -> None:
+    """Whoever needs the answer asks again, and is told why there is none."""
+    if not learning.cancelled():
+        learning.exception()
 
 
 async def _uninterrupted(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -29,11 +29,14 @@ class Removals:
         self._tasks: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
 
-    def add(self, container: Container, slot: Path | None) -> None:
-        """Kill and remove `container`, then the empty directory `slot`. Returns at once."""
+    def add(self, container: Container, slot: Path | None, *, at_once: bool = False) -> None:
+        """Kill and remove `container`, then the empty directory `slot`. Returns at once.
+
+        at_once: nobody is going to need the engine soon.
+        """
         # Nothing of it may run while it queues here.
         container.init.kill()
-        task = asyncio.ensure_future(self._remove(container, slot))
+        task = asyncio.ensure_future(self._remove(container, slot, at_once))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -57,8 +60,9 @@ class Removals:
         except TimeoutError:
             return
 
-    async def _remove(self, container: Container, slot: Path | None) -> None:
-        await self._bide()
+    async def _remove(self, container: Container, slot: Path | None, at_once: bool) -> None:
+        if not at_once:
+            await self._bide()
         async with self._slots:
             try:
                 await container.kill()

@@ -240,7 +240,7 @@ async def world(
     environments = environments or FakeEnvironments()
     recovery = Recovery(journal, store, locks, logs)
     opener = ExecutionOpener(
-        OpenerServices(writer, store, volumes, environments, queue, locks, the_clock, "lease", recovery)
+        OpenerServices(writer, store, volumes, provider, environments, queue, locks, the_clock, "lease", recovery)
     )
     forker = Forker(ForkerServices(writer, store, volumes, environments, locks, logs, the_clock, lease="lease"))
     services = StepServices(store, provided(provider), ValidationService(the_clock), asyncio.to_thread)

@@ -28,6 +28,9 @@ class RememberedImages(ImageApi):
         self.in_use: set[str] = set()
         self.machine = machine
 
+    async def architecture(self) -> str:
+        return self.machine
+
     async def info(self) -> dict[str, Any]:
         return {"Architecture": self.machine}
 

@@ -66,6 +66,16 @@ async def test_one_that_does_not_die_is_removed_by_the_engine_all_the_same() -> 
     assert container.removed
 
 
+async def test_what_is_to_go_at_once_is_not_put_off() -> None:
+    removals = Removals()
+    container = FakeContainer()
+    removals.add(container, None, at_once=True)  # type: ignore[arg-type]
+    (task,) = removals._tasks
+    async with asyncio.timeout(0.15):
+        await task
+    assert container.removed
+
+
 async def test_without_hurry_it_happens_by_itself() -> None:
     removals = Removals()
     container = FakeContainer()
