@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from engine.checkpoints.results import Results
 from engine.clock import Clock, SystemClock
 from engine.config import EngineConfig, state_directory
+from engine.errors import NotFoundError
 from engine.events.bus import EventBus
 from engine.execution.attempt import Blocking, StepServices
 from engine.execution.baseline import BaseRecorder
@@ -136,7 +137,8 @@ class Application:
         self.provider.expect(_AT_THE_READY, [SandboxSpec(image.image_id)])
 
     async def gc(self, *, older_than: timedelta | None, keep: int | None, dry_run: bool) -> GarbageReport:
-        """Remove what nothing needs; see `GarbageCollector`. Environments of this store go with their executions.
+        """Remove what nothing needs; see `GarbageCollector`. With the executions go the environments of this store,
+        and what their applies had replaced: without its execution an apply cannot be undone.
 
         Without an engine images stay, and the report says so.
         """
@@ -144,6 +146,7 @@ class Application:
         report: GarbageReport = await self.blocking(
             lambda: self.collector.collect(now, older_than=older_than, keep=keep, dry_run=dry_run)
         )
+        await self.blocking(self._collect_backups, report)
         needed = {record.image_id for record in await self.blocking(self.journal.executions, ALL)}
         before = now - (older_than or timedelta(0))
         try:
@@ -153,6 +156,21 @@ class Application:
         else:
             report.rubbish.extend(f"image {image.image_id}" for image in pruned)
         return report
+
+    def _collect_backups(self, report: GarbageReport) -> None:
+        from engine.checkpoints.backup import BackupService
+
+        def is_gone(execution_id: str) -> bool:
+            try:
+                self.journal.execution(execution_id)
+            except NotFoundError:
+                return True
+            return execution_id in report.executions
+
+        if (self.home / "applies").is_dir():
+            collected = BackupService(self.home).collect(is_gone=is_gone, dry_run=report.dry_run)
+            report.rubbish.extend(f"backup {apply_id}" for apply_id in collected.apply_ids)
+            report.freed_bytes += collected.disk_bytes
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ all or nothing, with a record of its own, and every content compared with its sh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -109,16 +109,22 @@ class BackupService:
         self,
         *,
         older_than: timedelta | None = None,
+        is_gone: Callable[[str], bool] = lambda _: False,
         keep_bytes: int | None = None,
         dry_run: bool = False,
     ) -> Collected:
-        """Forget applies that are older than `older_than`, and then the oldest ones until what is kept takes
-        at most `keep_bytes` on disk; remove the contents that no apply refers to any more.
+        """Forget applies that are older than `older_than`, those of executions that `is_gone` says are gone,
+        and then the oldest ones until what is kept takes at most `keep_bytes` on disk; remove the contents that
+        no apply refers to any more.
 
         Applies that are not finished are never forgotten.
         """
         finished = self._finished()
-        doomed = [intent for intent in finished if self._is_old(intent, older_than)]
+        doomed = [
+            intent
+            for intent in finished
+            if self._is_old(intent, older_than) or (intent.execution_id and is_gone(intent.execution_id))
+        ]
         kept = [intent for intent in finished if intent not in doomed]
         if keep_bytes is not None:
             while kept and self._disk_bytes(kept) > keep_bytes:

@@ -22,12 +22,13 @@ from engine.execution.unowned import Standing, remove_loose, remove_unowned, vol
 from engine.failpoints import EnginePoint
 from engine.journal.journal import Journal
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord
-from engine.journal.states import ENDED
+from engine.journal.states import ENDED, ExecutionState
 from sandbox.errors import LayerInUseError
 from sandbox.failpoints import reached
 from sandbox.workspace.layer import VolumeId
 from sandbox.workspace.store import LayerStore
 
+PAUSED: Final = "it is paused and may still go on"
 REQUESTS_KEPT: Final = timedelta(days=7)
 """How long asking again with the same request does nothing twice."""
 
@@ -89,6 +90,8 @@ class GarbageCollector:
         executions = self._journal.executions(limit=1_000_000)
         going = [r for r in collectable(executions, now, older_than, keep) if not self._journal.kept(r.id)]
         gone = {record.id for record in going}
+        if older_than is None and not keep:
+            report.skipped += [(r.id, PAUSED) for r in executions if r.state is ExecutionState.PAUSED]
         for record in going:
             self._guarded(report, record, self._remove_execution)
         standing = Standing(self._store.walk())

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from engine.checkpoints.apply import Applier
+from engine.checkpoints.apply import Applier, Origin
 from engine.checkpoints.backup import BackupService
 from engine.checkpoints.baseline import Seen
 from engine.checkpoints.contents import ContentStore
@@ -114,6 +114,16 @@ def test_old_backups_are_collected_and_newer_ones_keep_their_contents(changed: B
     assert service.verify(undo.id) > 0
     with pytest.raises(NotFoundError):
         service.restore(first.id)
+
+
+def test_what_applies_of_a_gone_execution_replaced_goes_with_it(changed: Bench) -> None:
+    with changed.compared() as (found, _, new):
+        origin = Origin("e1", "c1")
+        report = Applier(changed.home).apply(changed.project, found, new, changed.baseline, origin=origin)
+    service = BackupService(changed.home)
+    assert service.collect(is_gone=lambda execution: execution == "e2").apply_ids == ()
+    assert service.collect(is_gone=lambda execution: execution == "e1").apply_ids == (report.id,)
+    assert list((changed.home / "backups" / "objects").glob("??/*")) == []
 
 
 def test_the_oldest_backups_go_when_they_take_too_much_room(changed: Bench) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.errors import JournalCorruptError, NotFoundError
-from engine.execution.garbage import GarbageCollector, GarbageReport, collectable, unreachable
+from engine.execution.garbage import PAUSED, GarbageCollector, GarbageReport, collectable, unreachable
 from engine.execution.unowned import Standing, remove_unowned
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, Request
 from engine.journal.states import ExecutionState
@@ -313,3 +313,12 @@ async def test_a_damaged_journal_removes_nothing(tmp_path: Path) -> None:
             with pytest.raises(JournalCorruptError, match="rows are missing"):
                 await collect(here, dry_run=dry_run)
         assert list(here.store.walk()) == layers != []
+
+
+async def test_collecting_everything_says_that_a_paused_execution_stays(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        record = await here.engine.execute_plan(plan_of([CREATE]), here.project)
+        await here.engine.rollback(record.id)
+        report = await collect(here)
+        assert report.executions == []
+        assert report.skipped == [(record.id, PAUSED)]
