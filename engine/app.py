@@ -57,7 +57,6 @@ from sandbox.docker.pool import PoolBounds
 from sandbox.docker.provider import DockerSandboxProvider
 from sandbox.docker.reaper import reap
 from sandbox.errors import SandboxError, SandboxUnavailableError
-from sandbox.host import Probe
 from sandbox.spec import SandboxSpec
 from sandbox.workspace.identity import identify
 from sandbox.workspace.leases import Lease, dead_leases, is_live
@@ -68,6 +67,7 @@ from sandbox.workspace.register import Register
 
 if TYPE_CHECKING:
     from engine.rpc.remote import RemoteResults
+    from sandbox.host import Probe
 
 _LOG: Final = logging.getLogger(__name__)
 _AT_THE_READY: Final = "at the ready"

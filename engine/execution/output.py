@@ -47,7 +47,8 @@ class OutputKeeper:
         """Mask what came back and write the attempt's log."""
         masked = masked_outcome(run.masker, outcome)
         outputs = {Stream.STDOUT: masked.stdout.text(), Stream.STDERR: masked.stderr.text()}
-        await self._writer.blocking(self._logs.write, run.id, index, run.attempt, outputs)
+        if any(outputs.values()):
+            await self._writer.blocking(self._logs.write, run.id, index, run.attempt, outputs)
         return masked
 
 
