@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from engine.cli.arguments import Needs, parse
 from engine.cli.exits import Exit, UsageError, exit_of
 from engine.cli.failures import hint_of, message_of
-from engine.cli.output import Output, ReaderGone, flush
+from engine.cli.output import Output, ReaderGone, fill_in, flush
 from engine.cli.parser import HelpAsked
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None, opener: Opener | None = None) -
     if arguments is None:
         # Nothing that is imported is ever garbage; looking for some takes as long as a step.
         gc.disable()
+        fill_in()
         _leave(_command(sys.argv[1:], opener))
     return _command(arguments, opener)
 

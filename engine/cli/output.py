@@ -152,6 +152,13 @@ class Output:
         return _styled(text, style) if self.err.color else text
 
 
+def fill_in() -> None:
+    """Put /dev/null where the caller closed a standard stream: what is opened next must not take its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process lives
+
+
 def flush() -> bool:
     """Write out what may be left in either stream; False when that is lost."""
     try:

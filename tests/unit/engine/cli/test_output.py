@@ -124,3 +124,18 @@ def test_what_the_encoding_lacks_is_escaped() -> None:
     code = "from engine.cli.output import Output; Output().result('a\\u2714\\U0001f600')"
     child = run(code, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert child.communicate(timeout=60)[0] == b"a\\u2714\\U0001f600\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_standard_stream_that_the_caller_closed_is_no_error(closed: str) -> None:
+    program = Path(sys.executable).with_name("sandstone")
+    done = subprocess.run(["/bin/sh", "-c", f'"{program}" version {closed}'], capture_output=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr == b""
+
+
+def test_a_result_that_could_not_be_written_is_no_success() -> None:
+    program = Path(sys.executable).with_name("sandstone")
+    done = subprocess.run(["/bin/sh", "-c", f'"{program}" version >/dev/full'], capture_output=True, check=False)
+    assert done.returncode == 3
+    assert b"No space left" in done.stderr
