@@ -202,13 +202,10 @@ class Allowance:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         """Raises ValueError: not a pattern."""
-        import pathspec  # by the few commands that were given patterns
+        from engine.checkpoints.gitignore import spec_of
 
-        self._spec = pathspec.GitIgnoreSpec.from_lines(patterns)
-        self._spelled = [
-            (pathspec.GitIgnoreSpec.from_lines([pattern]), frozenset(pattern.strip("/").split("/")))
-            for pattern in patterns
-        ]
+        self._spec = spec_of(patterns)
+        self._spelled = [(spec_of([pattern]), frozenset(pattern.strip("/").split("/"))) for pattern in patterns]
 
     def permits(self, path: bytes, verdict: Verdict) -> bool:
         """Whether `path` may be applied in spite of `verdict`."""

@@ -40,9 +40,9 @@ class HiddenPaths:
         return self._masks[patterns]
 
     def _match(self, patterns: tuple[str, ...]) -> Manifest | None:
-        import pathspec  # by the few plans that hide something
+        from engine.checkpoints.gitignore import spec_of
 
-        spec = pathspec.GitIgnoreSpec.from_lines(patterns)
+        spec = spec_of(patterns)
         hidden: list[bytes] = []
         directories: set[bytes] = set()
         with opened(self._base) as root:

@@ -16,10 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    import tenacity
+from typing import TypeVar
 
 from engine.execution.attempt import AttemptOutcome
 from engine.plan.model import StepSettings
@@ -72,39 +69,9 @@ async def with_retry(
     first = await attempt(1)
     if not policy.may_retry(classify(first)):
         return first
-    import tenacity  # by the few steps that need it
+    from engine.execution.schedule import again
 
-    async def announce(state: tenacity.RetryCallState) -> None:
-        outcome, action = state.outcome, state.next_action
-        assert outcome is not None
-        assert action is not None
-        await before_wait(state.attempt_number, outcome.result(), timedelta(seconds=action.sleep))
-
-    async def sleep_seconds(seconds: float) -> None:
-        await sleep(timedelta(seconds=seconds))
-
-    retrying = tenacity.AsyncRetrying(
-        stop=tenacity.stop_after_attempt(policy.attempts),
-        wait=tenacity.wait_exponential(
-            multiplier=policy.initial.total_seconds(),
-            exp_base=policy.factor,
-            max=policy.maximum.total_seconds(),
-        )
-        + tenacity.wait_random(0, policy.jitter.total_seconds()),
-        retry=tenacity.retry_if_result(lambda result: policy.may_retry(classify(result))),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-        before_sleep=announce,
-        sleep=sleep_seconds,
-    )
-    number = 0
-
-    async def numbered() -> T:
-        nonlocal number
-        number += 1
-        return first if number == 1 else await attempt(number)
-
-    result: T = await retrying(numbered)
-    return result
+    return await again(first, policy, sleep, attempt, lambda outcome: policy.may_retry(classify(outcome)), before_wait)
 
 
 def retry_policy(settings: StepSettings) -> RetryPolicy:

@@ -39,7 +39,7 @@ from engine.plan.wording import fault_at, faults_of, unknown_type
 MAX_FAULTS: Final = 100
 """How many faults are told at once; a file with more is looked at no further."""
 
-_NO_YAML: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NO_YAML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 _NO_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _JSON_START: Final = re.compile(r'\s*\{\s*["}]')
 
