@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import resource
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -49,7 +49,6 @@ from engine.journal.database import Database
 from engine.journal.journal import Journal
 from engine.plan.model import Environment
 from engine.rpc.address import ControllerPlace, UnixAddress, parse_address
-from engine.validation.service import ValidationService
 from sandbox.docker.api import DockerApi
 from sandbox.docker.image import RUNNER, ImageBuilder
 from sandbox.docker.image_api import ImageApi
@@ -57,7 +56,7 @@ from sandbox.docker.pool import PoolBounds
 from sandbox.docker.provider import DockerSandboxProvider
 from sandbox.docker.reaper import reap
 from sandbox.errors import SandboxError, SandboxUnavailableError
-from sandbox.spec import SandboxSpec
+from sandbox.spec import ExecRequest, ExecResult, SandboxSpec
 from sandbox.workspace.identity import identify
 from sandbox.workspace.leases import Lease, dead_leases, is_live
 from sandbox.workspace.mounting import Mounter
@@ -67,6 +66,7 @@ from sandbox.workspace.register import Register
 
 if TYPE_CHECKING:
     from engine.rpc.remote import RemoteResults
+    from engine.validation.report import ValidationReport
     from sandbox.host import Probe
 
 _LOG: Final = logging.getLogger(__name__)
@@ -105,6 +105,25 @@ class _Environments:
             ground.image_api, store_id=ground.store_id, lease=ground.lease, locks=ground.home / "locks"
         )
         return await builder.prepare(image_id, environment.setup, workspace, hidden=hidden)
+
+
+class _Checks:
+    """`ValidationService`, loaded with the first check."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def check(
+        self,
+        checks: Sequence[str],
+        run: Callable[[ExecRequest], Awaitable[ExecResult]],
+        changed: Sequence[bytes] | None,
+        paths: Sequence[str] | None,
+        timeout: timedelta,  # noqa: ASYNC109 - passed on
+    ) -> ValidationReport:
+        from engine.validation.service import ValidationService
+
+        return await ValidationService(self._clock).check(checks, run, changed, paths, timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,7 +419,7 @@ def _engine(
             store=store,
             volumes=volumes,
             provider=provider,
-            executor=StepExecutor(StepServices(store, provider, ValidationService(clock), ground.blocking), clock),
+            executor=StepExecutor(StepServices(store, provider, _Checks(clock), ground.blocking), clock),
             rollback=rollback,
             clock=clock,
         )

@@ -6,19 +6,21 @@ An *action* does what a step says, in the active layer of its attempt. Actions a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from engine.plan.model import Plan, Step, StepSettings
-from engine.validation.service import ValidationService
 from sandbox.sandbox import OutputSink, SandboxProvider
 from sandbox.spec import CapturedOutput, ExecRequest, ExecResult, ResourceUsage, SandboxSpec, Verdict
 from sandbox.workspace.layer import LayerKey, LayerName, VolumeId
 from sandbox.workspace.manifest import Manifest
 from sandbox.workspace.store import LayerStore
+
+if TYPE_CHECKING:
+    from engine.validation.report import ValidationReport
 
 R = TypeVar("R")
 
@@ -34,6 +36,19 @@ class Blocking(Protocol):
     """Runs a blocking function in a worker thread."""
 
     def __call__(self, function: Callable[..., R], /, *args: Any) -> Awaitable[R]: ...
+
+
+class Checker(Protocol):
+    """Runs checks; see `engine.validation.service`."""
+
+    async def check(
+        self,
+        checks: Sequence[str],
+        run: Callable[[ExecRequest], Awaitable[ExecResult]],
+        changed: Sequence[bytes] | None,
+        paths: Sequence[str] | None,
+        timeout: timedelta,  # noqa: ASYNC109 - the sandbox and the tools' own limits keep it
+    ) -> ValidationReport: ...
 
 
 class HideRules(Protocol):
@@ -127,7 +142,7 @@ class AttemptContext:
     parent: LayerName | None
     volume: VolumeId
     store: LayerStore
-    validation: ValidationService
+    validation: Checker
     blocking: Blocking
     run: SandboxRunner
     look: SandboxRunner
@@ -146,5 +161,5 @@ class StepServices:
 
     store: LayerStore
     provider: SandboxProvider
-    validation: ValidationService
+    validation: Checker
     blocking: Blocking

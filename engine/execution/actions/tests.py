@@ -16,7 +16,6 @@ from typing import Any
 from engine.execution.actions.command import exec_request
 from engine.execution.attempt import ActionResult, AttemptContext
 from engine.plan.model import TestStep
-from engine.validation.junit import MAX_REPORT_BYTES, JUnitError, read_report
 from sandbox.errors import PathRefusedError, TreeRefusedError
 from sandbox.spec import WORKSPACE
 from sandbox.workspace.beneath import opened, read_regular
@@ -47,6 +46,8 @@ def read_junit(
     store: LayerStore, key: LayerKey, path: bytes, required: bool
 ) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Blocking. The report's totals and failed cases, None when there is none; problems when it was promised."""
+    from engine.validation.junit import MAX_REPORT_BYTES, JUnitError, read_report
+
     try:
         with opened(store.upper(key)) as upper:
             data = read_regular(upper, path, MAX_REPORT_BYTES)
