@@ -17,7 +17,7 @@ from engine.execution.admission import CheckpointNameError, SecretTooShortError
 from engine.execution.control import PauseMode
 from engine.execution.recovery import REASON
 from engine.journal.states import ExecutionState, StepState
-from sandbox.errors import SetupFailedError
+from sandbox.errors import HostDiskFullError, SetupFailedError
 from sandbox.spec import ExecRequest, Verdict
 from sandbox.workspace.sealed import install
 from tests.fakes.engine_world import Scripted, World, plan_of, world
@@ -469,3 +469,27 @@ async def test_hidden_files_are_not_seen_and_are_no_difference(tmp_path: Path) -
         record = await here.engine.execute_plan(plan, here.project)
         assert seen == [False]
         assert here.journal.checkpoint(record.id, record.head).layer is None
+
+
+async def test_sandboxes_are_on_their_way_before_there_is_a_volume(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.commands["ok"] = Scripted()
+        foreseen: list[int] = []
+        create = here.store.create_volume
+
+        def create_volume(*arguments: object) -> None:
+            foreseen.extend(len(specs) for specs in here.provider.expected.values())
+            create(*arguments)
+
+        here.engine._services.store.create_volume = create_volume
+        await here.engine.execute_plan(plan_of([CREATE, command("one"), command("two")]), here.project)
+        assert foreseen == [2]
+        assert here.provider.expected == {}
+
+
+async def test_what_was_foreseen_is_forgotten_when_there_is_no_room(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        with pytest.raises(HostDiskFullError):
+            await here.engine.start(plan_of([command("one")], sandbox={"disk": "1024GiB"}), here.project)
+        assert here.provider.expected == {}
+        assert here.journal.executions() == []
