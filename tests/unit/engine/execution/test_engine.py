@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -471,19 +472,41 @@ async def test_hidden_files_are_not_seen_and_are_no_difference(tmp_path: Path) -
         assert here.journal.checkpoint(record.id, record.head).layer is None
 
 
-async def test_sandboxes_are_on_their_way_before_there_is_a_volume(tmp_path: Path) -> None:
+async def test_sandboxes_are_on_their_way_before_there_is_a_volume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with world(tmp_path) as here:
         here.commands["ok"] = Scripted()
+        assert here.plain_store is not None
         foreseen: list[int] = []
-        create = here.store.create_volume
+        create = here.plain_store.create_volume
 
-        def create_volume(*arguments: object) -> None:
+        def create_volume(*arguments: Any) -> None:
             foreseen.extend(len(specs) for specs in here.provider.expected.values())
             create(*arguments)
 
-        here.engine._services.store.create_volume = create_volume
+        monkeypatch.setattr(here.plain_store, "create_volume", create_volume)
         await here.engine.execute_plan(plan_of([CREATE, command("one"), command("two")]), here.project)
         assert foreseen == [2]
+        assert here.provider.expected == {}
+
+
+async def test_no_sandbox_is_started_for_a_plan_that_waits_for_its_turn(tmp_path: Path) -> None:
+    async with world(tmp_path, max_running=1) as here:
+        here.commands["long"] = Scripted(hangs=True)
+        first = await here.engine.start(plan_of([command("one", "long")]), here.project)
+        second = await here.engine.start(plan_of([command("two")]), here.project)
+        assert second not in here.provider.expected
+        await here.engine.cancel(second, "not needed")
+        await here.engine.cancel(first, "not needed")
+
+
+async def test_none_waits_for_a_plan_that_is_cancelled_before_its_first_step(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        execution = await here.engine.start(plan_of([command("one"), command("two")]), here.project)
+        assert len(here.provider.expected[execution]) == 2
+        await here.engine.cancel(execution, "not needed")
+        await here.engine.wait(execution)
         assert here.provider.expected == {}
 
 
