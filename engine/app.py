@@ -49,7 +49,6 @@ from engine.journal.database import Database
 from engine.journal.journal import Journal
 from engine.plan.model import Environment
 from engine.rpc.address import ControllerPlace, UnixAddress, parse_address
-from sandbox.docker.api import DockerApi
 from sandbox.docker.image import RUNNER, ImageBuilder
 from sandbox.docker.image_api import ImageApi
 from sandbox.docker.pool import PoolBounds
@@ -102,7 +101,7 @@ class _Environments:
 
         ground = self._ground
         builder = EnvironmentBuilder(
-            ground.image_api, store_id=ground.store_id, lease=ground.lease, locks=ground.home / "locks"
+            ground.api, store_id=ground.store_id, lease=ground.lease, locks=ground.home / "locks"
         )
         return await builder.prepare(image_id, environment.setup, workspace, hidden=hidden)
 
@@ -211,9 +210,10 @@ async def open_application(
         _allow_files(config.max_queued)
         threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="sandstone")
         stack.push_async_callback(asyncio.to_thread, threads.shutdown)
-        ground = await _lay_ground(config, stack, threads)
-        address = await ground.blocking(_live_controller, ground.home) if attach else None
+        loop = asyncio.get_running_loop()
+        address = await loop.run_in_executor(threads, _live_controller, config.home) if attach else None
         here = engine and address is None
+        ground = await _lay_ground(config, stack, threads, here)
         await _put_in_order(ground, here)
         application = await _put_together(config, ground, stack, here)
         yield application if address is None else await _attached(application, address, stack)
@@ -271,8 +271,7 @@ class _Ground:
     lease: str
     journal: Journal
     store: OverlayLayerStore
-    api: DockerApi
-    image_api: ImageApi
+    api: ImageApi
     locks: ExecutionLocks
     logs: LogStore
 
@@ -284,9 +283,15 @@ class _Ground:
         return Recovery(self.journal, self.store, self.locks, self.logs)
 
 
-async def _lay_ground(config: EngineConfig, stack: AsyncExitStack, threads: ThreadPoolExecutor) -> _Ground:
+async def _lay_ground(
+    config: EngineConfig, stack: AsyncExitStack, threads: ThreadPoolExecutor, engine: bool
+) -> _Ground:
     """Open the state directory. What is opened is closed by `stack`, last opened first."""
-    home, clock = config.home, SystemClock()
+    home, clock, api = config.home, SystemClock(), ImageApi()
+    stack.callback(api.close)
+    if engine:
+        # Loaded while the disk is waited for.
+        api.prepare()
 
     async def blocking(function: Callable[..., T], /, *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, function, *args)
@@ -296,8 +301,6 @@ async def _lay_ground(config: EngineConfig, stack: AsyncExitStack, threads: Thre
     stack.push_async_callback(blocking, lease.release)
     database = await blocking(Database, home / "journal.db")
     stack.push_async_callback(blocking, database.close)
-    api, image_api = DockerApi(), ImageApi()
-    stack.callback(api.close)
     mounter = _mounter(home, store_id, lease.name, api.socket_path)
     stack.push_async_callback(blocking, mounter.close)
     # The journal's own transactions put the layers' rows on the disk, too.
@@ -313,7 +316,6 @@ async def _lay_ground(config: EngineConfig, stack: AsyncExitStack, threads: Thre
         journal=Journal(database, clock),
         store=store,
         api=api,
-        image_api=image_api,
         locks=await blocking(ExecutionLocks, home / "locks"),
         logs=LogStore(home / "logs"),
     )
@@ -356,8 +358,7 @@ async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitS
     if engine:
         await ground.blocking(ground.store.share)
         await provider.start()
-    images = ImageBuilder(ground.image_api)
-    stack.callback(images.close)
+    images = ImageBuilder(ground.api)
     writer = JournalWriter(ground.journal, EventBus(), ground.blocking)
     execution_engine = _engine(config, ground, writer, provider, _Environments(images, ground))
     stack.push_async_callback(execution_engine.close)

@@ -84,6 +84,13 @@ class DockerApi:
         self._facts: dict[str, Any] = {}
         self._lock = threading.Lock()
 
+    def prepare(self) -> None:
+        """Begin what the first call waits for: loading the SDK, and asking for a version that both speak.
+
+        Returns at once. What goes wrong is told by the first call.
+        """
+        self._lookers.submit(self._perform, "version", QUICK, lambda client: None, ())
+
     # -- containers ------------------------------------------------------------------------------
 
     async def create(self, name: str, config: Mapping[str, Any]) -> str:

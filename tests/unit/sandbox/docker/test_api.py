@@ -128,6 +128,25 @@ async def test_containers_are_removed_by_force_and_with_their_volumes(api: Docke
     assert "force=True" in engine.asked[-1]
 
 
+async def test_what_was_prepared_is_not_asked_for_again(api: DockerApi, engine: Engine) -> None:
+    engine.answers["GET", "version"] = (200, {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Arch": "arm64"})
+    engine.answers["GET", "json"] = (200, [])
+    api.prepare()
+    assert await api.architecture() == "arm64"
+    assert await api.list({}) == []
+    assert [line.split("?")[0] for line in engine.asked] == ["GET /version", "GET /v1.41/containers/json"]
+
+
+async def test_what_went_wrong_in_preparing_is_told_by_the_first_call(tmp_path: Path) -> None:
+    api = DockerApi(str(tmp_path / "nobody.sock"))
+    try:
+        api.prepare()
+        with pytest.raises(EngineUnreachableError):
+            await api.architecture()
+    finally:
+        api.close()
+
+
 async def test_containers_are_listed_by_label_in_any_state(api: DockerApi, engine: Engine) -> None:
     engine.answers["GET", "json"] = (200, [{"Id": "abc"}])
     assert await api.list({"sandstone": "s"}) == [{"Id": "abc"}]
