@@ -48,7 +48,6 @@ from engine.execution.writer import JournalWriter
 from engine.journal.database import Database
 from engine.journal.journal import Journal
 from engine.plan.model import Environment
-from engine.rpc.address import ControllerPlace, UnixAddress, parse_address
 from sandbox.docker.image import RUNNER, ImageBuilder
 from sandbox.docker.image_api import ImageApi
 from sandbox.docker.pool import PoolBounds
@@ -64,8 +63,10 @@ from sandbox.workspace.overlay import OverlayLayerStore
 from sandbox.workspace.register import Register
 
 if TYPE_CHECKING:
+    from engine.rpc.address import UnixAddress
     from engine.rpc.remote import RemoteResults
     from engine.validation.report import ValidationReport
+    from sandbox.docker.helper import HelperContainer
     from sandbox.host import Probe
 
 _LOG: Final = logging.getLogger(__name__)
@@ -230,6 +231,8 @@ def _allow_files(executions: int) -> None:
 
 def _live_controller(home: Path) -> UnixAddress | None:
     """Blocking. Where the state directory's controller listens, if there is one that this user can talk to."""
+    from engine.rpc.address import ControllerPlace, UnixAddress, parse_address
+
     record = ControllerPlace(home).find()
     address = parse_address(record.address) if record is not None else None
     return address if isinstance(address, UnixAddress) else None
@@ -437,9 +440,11 @@ def _mounter(home: Path, store_id: str, lease: str, socket_path: str) -> Mounter
     """Who mounts: this process when it is root, else a helper container, started when it is first needed."""
     if os.geteuid() == 0:
         return KernelMounter()
-    from sandbox.docker.helper import HelperContainer, HelperMounter
+    from sandbox.docker.helper_mounter import HelperMounter
 
     def start(bases: Sequence[Path]) -> HelperContainer:
+        from sandbox.docker.helper import HelperContainer
+
         return HelperContainer(socket_path, f"{RUNNER}:latest", home, bases, store_id, lease)
 
     return HelperMounter(home, start)

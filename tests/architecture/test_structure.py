@@ -94,6 +94,14 @@ def test_the_command_line_starts_without_heavy_imports() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("module", ["engine.app", "engine.cli.run", "sandbox.docker.helper_mounter"])
+def test_what_few_commands_use_is_not_loaded_by_all(module: str) -> None:
+    heavy = ("litellm", "docker", "grpc", "tenacity", "pathspec", "yaml", "engine.checkpoints.apply", "engine.rpc")
+    code = f"import {module}, sys; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def documents() -> list[Path]:
     return [
         ROOT / "README.md",

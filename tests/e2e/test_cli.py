@@ -82,6 +82,22 @@ def contents(project: Path) -> dict[str, str]:
     return {str(path.relative_to(project)): path.read_text() for path in project.rglob("*") if path.is_file()}
 
 
+def loaded(*arguments: str | Path) -> set[str]:
+    """The modules that a command which succeeds has imported."""
+    program = [PROGRAM[0], "-X", "importtime", *PROGRAM[1:]]
+    done = subprocess.run(
+        [*program, *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=LIMIT_S,
+        check=True,
+        env=environment(),
+    )
+    lines = [line.split("|") for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line[2].strip() for line in lines}
+
+
 @pytest.fixture
 def project(sandstone_home: Path) -> Iterator[Path]:
     directory = sandstone_home.parent / f"{sandstone_home.name}-project"
@@ -122,6 +138,27 @@ def test_a_plan_goes_from_run_to_apply_and_back(project: Path, tmp_path: Path) -
     assert contents(project) == {"words/hello.txt": "hello\n", "loud.txt": "HELLO\n"}
     sandstone("apply", "last", "--undo")
     assert contents(project) == before
+
+
+def test_without_a_controller_nothing_of_its_protocol_is_loaded(project: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(GOOD)
+    ran, looked = loaded("run", plan, "-w", project), loaded("status")
+    assert "engine.app" in ran & looked
+    for modules in (ran, looked):
+        assert not [name for name in modules if name.split(".")[0] in ("grpc", "grpc_status", "google")]
+        assert not [name for name in modules if name.startswith("engine._gen")]
+    # Who may find a controller looks for its address.
+    assert {name for name in ran if name.startswith("engine.rpc")} <= {"engine.rpc", "engine.rpc.address"}
+    assert not [name for name in looked if name.startswith("engine.rpc")]
+
+
+def test_a_command_that_only_looks_does_not_load_the_engines_sdk(project: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(GOOD)
+    assert "docker" in loaded("run", plan, "-w", project)
+    for command in (("status",), ("diff", "last"), ("events", "last"), ("checkpoints", "last")):
+        assert "docker" not in loaded(*command), command
 
 
 def test_a_failed_step_ends_with_1_and_its_output_is_shown_escaped(project: Path, tmp_path: Path) -> None:
