@@ -11,7 +11,7 @@ from engine.cli.escape import one_line
 from engine.cli.failures import message_of
 from engine.cli.output import Output
 from engine.cli.shapes import error_json, outcome_json
-from engine.cli.summary import STATE_STYLE, headline, next_commands, step_counts
+from engine.cli.summary import STATE_STYLE, end_text, headline, next_commands, step_counts
 from engine.journal.records import CheckpointKind, CheckpointRecord, ExecutionRecord, StepRecord
 from sandbox.workspace.changes import Change
 
@@ -49,8 +49,9 @@ def tell(output: Output, outcome: Outcome, *, as_json: bool, quiet: bool) -> Non
         return
     if quiet:
         output.result(outcome.record.id)
-        if outcome.record.reason:
-            output.error(one_line(outcome.record.reason))
+        why = end_text(outcome.record)
+        if why:
+            output.error(why)
         return
     _summarize(output, outcome)
 

@@ -31,6 +31,14 @@ def headline(record: ExecutionRecord) -> tuple[str, str]:
     )
 
 
+def end_text(record: ExecutionRecord) -> str:
+    """Why a run did not come to a good end; empty when it did. A reason to cancel or to pause says not which it was."""
+    reason = one_line(record.reason) if record.reason else ""
+    if record.state in (ExecutionState.CANCELLED, ExecutionState.PAUSED):
+        return f"{record.state.value}: {reason}" if reason else record.state.value
+    return reason
+
+
 def origin_text(forked_from: str) -> str:
     """Where a fork comes from: `0123456789ab at c3`."""
     origin, _, checkpoint = forked_from.partition(":")

@@ -254,6 +254,29 @@ def test_one_signal_cancels_cleanly(
     assert application.engine.cancelled == [ID]
 
 
+def test_quiet_says_that_a_signal_cancelled_it(
+    make_application: Make, sandstone: Sandstone, plan_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    application = make_application(Script({"unit": Act(hang=True)}, started=send(signal.SIGINT)))
+    assert sandstone(application, "run", plan_file, "--quiet") == 130
+    told = "cancelling; a second signal leaves at once\nerror: cancelled: interrupted by SIGINT\n"
+    assert capsys.readouterr() == (f"{ID}\n", told)
+
+
+def test_quiet_says_that_somebody_cancelled_it(
+    make_application: Make, sandstone: Sandstone, plan_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    application: FakeApplication
+
+    def cancel_elsewhere() -> None:
+        application.engine._reason = "asked for"
+        application.engine._cancel.set()
+
+    application = make_application(Script({"unit": Act(hang=True)}, started=cancel_elsewhere))
+    assert sandstone(application, "run", plan_file, "--quiet") == 4
+    assert capsys.readouterr() == (f"{ID}\n", "error: cancelled: asked for\n")
+
+
 def test_a_signal_too_late_to_cancel_leaves_the_execution_its_own_end(
     make_application: Make, sandstone: Sandstone, plan_file: Path
 ) -> None:
