@@ -105,7 +105,7 @@ class RunSupervisor:
                     await self._driver.drive(run)
             except (SandboxError, EngineError, OSError) as error:
                 if not _is_of_the_host(error):
-                    await self._driver.fail(run, f"{type(error).__name__}: {error}")
+                    await self._driver.fail(run, reason_of(error))
                     return
                 await self._interrupt(run, error)
                 raise
@@ -129,7 +129,7 @@ class RunSupervisor:
         """
         self._driver.forget(run)
         try:
-            events = await self._writer.blocking(self._recovery.one, run.id, f"interrupted: {error}")
+            events = await self._writer.blocking(self._recovery.one, run.id, f"interrupted: {reason_of(error)}")
         except (SandboxError, OSError) as again:
             _LOG.warning("execution %s could not be paused: %s", run.id, again)
             return
@@ -164,6 +164,13 @@ class RunSupervisor:
         image_id = await run.control.unless_stopped(preparing)
         await self._writer.write(lambda tx: tx.set_execution(run.id, image_id=image_id))
         run.context = replace(run.context, image_id=image_id)
+
+
+def reason_of(error: Exception) -> str:
+    """Why an execution could not go on, for people: what the error says of itself. Pure."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    return str(error) or type(error).__name__
 
 
 def _is_of_the_host(error: Exception) -> bool:

@@ -17,8 +17,9 @@ from engine.events.types import EventKind
 from engine.execution.admission import CheckpointNameError, SecretTooShortError
 from engine.execution.control import PauseMode
 from engine.execution.recovery import REASON
+from engine.execution.supervision import reason_of
 from engine.journal.states import ExecutionState, StepState
-from sandbox.errors import HostDiskFullError, SetupFailedError
+from sandbox.errors import HostDiskFullError, MountError, SandboxUnavailableError, SetupFailedError
 from sandbox.spec import ExecRequest, Verdict
 from sandbox.workspace.sealed import install
 from tests.fakes.engine_world import Scripted, World, plan_of, world
@@ -77,9 +78,23 @@ async def test_a_set_up_that_fails_says_why_and_counts_its_own_time_only(tmp_pat
         here.environments.failure = SetupFailedError(0, "make deps", 2, "fetching\nno such package\n")
         record = await here.engine.execute_plan(plan_of([CREATE], environment={"setup": ["make deps"]}), here.project)
         assert record.state is ExecutionState.FAILED
-        assert record.reason.endswith("environment.setup[0] ('make deps') ended with exit code 2: no such package")
+        assert record.reason == "environment.setup[0] ('make deps') ended with exit code 2: no such package"
         assert record.run_ms == 0
         assert states(here, record.id) == ["pending"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MountError("/slots/1", "the kernel refused it", 22), "mount at /slots/1: the kernel refused it"),
+        (OSError(5, "Input/output error", "/volumes/1.img"), "/volumes/1.img: Input/output error"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (SandboxUnavailableError("no room"), "sandbox unavailable: no room"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_why_an_execution_could_not_go_on_is_told_without_the_name_of_a_class(error: Exception, reason: str) -> None:
+    assert reason_of(error) == reason
 
 
 async def test_stop_leaves_head_at_the_last_good_checkpoint(tmp_path: Path) -> None:
