@@ -62,11 +62,14 @@ class PlanError(EngineError):
 
 
 class NotFoundError(EngineError):
-    """Nothing of `kind` is called `name`; `near` are names that exist and look alike."""
+    """Nothing of `kind` is called `name`; `near` are names that exist and look alike.
 
-    def __init__(self, kind: str, name: str, near: Sequence[str] = ()) -> None:
+    message: what is told instead, where nothing was called by a name.
+    """
+
+    def __init__(self, kind: str, name: str, near: Sequence[str] = (), *, message: str = "") -> None:
         hint = f"; did you mean {', '.join(near)}?" if near else ""
-        super().__init__(f"no {kind} is called {name!r}{hint}")
+        super().__init__(message or f"no {kind} is called {name!r}{hint}")
         self.kind = kind
         self.name = name
         self.near = tuple(near)

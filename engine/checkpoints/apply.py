@@ -162,7 +162,9 @@ class Applier:
             mine = intent.kind is ApplyKind.APPLY and intent.execution_id == execution_id
             if mine and intent.id not in undone:
                 return intent.id
-        raise NotFoundError("execution with an apply to undo", execution_id)
+        why = "it was never applied, or what was applied is undone already"
+        text = f"there is no apply of execution {execution_id} to undo: {why}"
+        raise NotFoundError("apply to undo", execution_id, message=text)
 
     def report(self, apply_id: str) -> ApplyReport:
         """What an apply, or an undoing, did, as its record has it: without notes. Raises NotFoundError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from typing import Final
 
 from engine import errors as engine_errors
 from engine.cli.escape import block, one_line
@@ -11,6 +12,13 @@ from sandbox import errors as sandbox_errors
 
 KNOWN = (UsageError, engine_errors.EngineError, sandbox_errors.SandboxError, OSError)
 """Errors that are outcomes; any other exception is a fault of sandstone's own."""
+
+
+_WHERE_TO_LOOK: Final = {
+    "apply to undo": "see what was applied and undone with `sandstone events {}`",
+    "earlier checkpoint": "name another checkpoint with --to; `sandstone checkpoints {}` lists them",
+}
+"""By what was not found of the execution that the error names."""
 
 
 def message_of(error: BaseException) -> str:
@@ -36,6 +44,8 @@ def hint_of(error: BaseException) -> str:
         return block(error.hint)
     if isinstance(error, engine_errors.EnvironmentUnfitError | sandbox_errors.ImageBuildError):
         return block(error.fix)
+    if isinstance(error, engine_errors.NotFoundError) and error.kind in _WHERE_TO_LOOK:
+        return block(_WHERE_TO_LOOK[error.kind].format(error.name))
     if isinstance(error, engine_errors.ApplyConflictError):
         return "run the plan again over the changed project, or apply --force (what it replaces is kept)"
     if isinstance(error, engine_errors.ApplyRefusedError):

@@ -34,11 +34,13 @@ class RollbackService:
         """
         if to is None:
             if head.parent is None:
-                raise NotFoundError("checkpoint before", head.id)
+                text = f"execution {execution_id} is at its start ({head.id}): nothing is before that"
+                raise NotFoundError("earlier checkpoint", execution_id, message=text)
             return self._writer.journal.checkpoint(execution_id, head.parent)
         found = self._writer.journal.checkpoint(execution_id, to)
         if found.kind is CheckpointKind.FAILED:
-            raise NotFoundError("checkpoint that can be a head", to)
+            text = f"checkpoint {found.id} is what a failed attempt left: an execution cannot go on from there"
+            raise NotFoundError("earlier checkpoint", execution_id, message=text)
         return found
 
     def start(self, execution_id: str, _: str | None = None) -> CheckpointRecord:

@@ -44,7 +44,7 @@ def test_undo_brings_everything_back_with_times(changed: Bench) -> None:
 def test_what_is_undone_can_be_applied_again_but_not_undone_twice(changed: Bench) -> None:
     changed.apply()
     changed.undo()
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match="there is no apply of execution e1 to undo: it was never applied, or what"):
         changed.undo()
     changed.apply(force=True)
     assert facts(changed.project) == facts(changed.head)

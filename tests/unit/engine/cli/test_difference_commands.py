@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.checkpoints.apply import Applier, ApplyReport
 from engine.cli.difference import checkpoints_of
 from engine.cli.output import Output, Terminal
 from engine.errors import ApplyConflictError, ApplyRefusedError
@@ -238,3 +239,19 @@ def test_one_long_name_does_not_move_the_other_lines_of_a_diffstat(
     lines = {line[2:].split(" ")[0]: line for line in capsys.readouterr().out.splitlines()}
     assert lines["x" * 200].startswith("A " + "x" * 200 + " | ")
     assert lines["gcd.py"].index(" | ") == 2 + 50
+
+
+def test_an_undo_without_an_apply_says_why_and_where_to_look(
+    ran: FakeApplication, sandstone: Sandstone, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def undo(execution_id: str, **_: object) -> ApplyReport:
+        Applier(ran.home).last(execution_id)
+        raise AssertionError
+
+    monkeypatch.setattr(ran.results, "undo", undo)
+    assert sandstone(ran, "apply", "last", "--undo") == 2
+    why = "it was never applied, or what was applied is undone already"
+    assert capsys.readouterr().err == (
+        f"error: there is no apply of execution {ID} to undo: {why}\n"
+        f"hint: see what was applied and undone with `sandstone events {ID}`\n"
+    )

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from engine.cli import look
-from engine.journal.records import CheckpointKind
+from engine.events.bus import EventBus
+from engine.execution.rollback import RollbackService
+from engine.execution.writer import JournalWriter
+from engine.journal.records import CheckpointKind, CheckpointRecord
 from engine.journal.states import ExecutionState
 from tests.unit.engine.cli.fake_application import ID, Act, FakeApplication, Script
 
@@ -249,3 +252,19 @@ def test_rollback_tells_the_new_head(
     assert sandstone(ran, "rollback", "last", "--to", "start", "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["state"], shown["head"]) == ("paused", "c0")
+
+
+def test_rollback_from_the_start_says_where_it_is_and_what_to_type(
+    ran: FakeApplication, sandstone: Sandstone, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def rollback(execution_id: str, to: str | None = None) -> CheckpointRecord:
+        return RollbackService(JournalWriter(ran.journal, EventBus(), asyncio.to_thread)).target(
+            execution_id, ran.journal.checkpoint(execution_id, "c0"), to
+        )
+
+    monkeypatch.setattr(ran.engine, "rollback", rollback)
+    assert sandstone(ran, "rollback", "last") == 2
+    assert capsys.readouterr().err == (
+        f"error: execution {ID} is at its start (c0): nothing is before that\n"
+        f"hint: name another checkpoint with --to; `sandstone checkpoints {ID}` lists them\n"
+    )

@@ -217,7 +217,7 @@ async def test_a_fork_is_rolled_back_to_its_own_checkpoints_and_not_below_its_st
         assert (await here.engine.rollback(fork)).id == "c1"
         assert (await here.engine.rollback(fork, "start")).id == "c0"
         assert steps(here, fork)["one"] == ("succeeded", "c0")
-        with pytest.raises(NotFoundError, match="checkpoint before"):
+        with pytest.raises(NotFoundError, match=rf"execution {fork} is at its start \(c0\): nothing is before that"):
             await here.engine.rollback(fork)
         await here.engine.resume(fork)
         assert (await here.engine.wait(fork)).state is ExecutionState.COMPLETED
