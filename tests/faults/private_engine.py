@@ -46,6 +46,7 @@ class PrivateEngine:
             )
             wait_until(self._containerd_socket.exists, "containerd's socket")
         if not self._runs("dockerd"):
+            # In a network of its own: `--bridge=none` takes the machine's docker0 away.
             self._spawn(
                 "dockerd",
                 [
@@ -60,7 +61,11 @@ class PrivateEngine:
     def _spawn(self, program: str, arguments: Sequence[str]) -> None:
         with (self._directory / f"{program}.log").open("ab") as log:
             self._processes[program] = subprocess.Popen(
-                [program, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                ["unshare", "--net", "--", program, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def _runs(self, program: str) -> bool:
@@ -143,6 +148,7 @@ def private_engine() -> Iterator[PrivateEngine]:
         pytest.skip(f"a second container engine needs root and {', '.join(missing) or 'root'} (fix: .ci/setup testing)")
     directory = Path(tempfile.mkdtemp(prefix="sandstone-engine-", dir=disk_directory()))
     engine = PrivateEngine(directory)
+    bridges = _bridges()
     try:
         engine.start()
         engine.make_image()
@@ -150,3 +156,9 @@ def private_engine() -> Iterator[PrivateEngine]:
     finally:
         engine.close()
         shutil.rmtree(directory)
+    assert _bridges() >= bridges, "the machine's own engine has lost a network"
+
+
+def _bridges() -> set[str]:
+    """The machine's bridges that have a name of the engine's."""
+    return {name for name in os.listdir("/sys/class/net") if name.startswith(("docker", "br-"))}
