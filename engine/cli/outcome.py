@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.cli.difference import show_stat
 from engine.cli.escape import one_line
 from engine.cli.failures import message_of
 from engine.cli.output import Output
@@ -73,6 +72,8 @@ def _summarize(output: Output, outcome: Outcome) -> None:
     output.result(f"{output.styled(state, STATE_STYLE[record.state])} {rest}")
     output.result(f"  {step_counts(outcome.steps)}")
     if outcome.stat is not None:
+        from engine.cli.difference import show_stat
+
         show_stat(output, outcome.changes, outcome.stat, MAX_LISTED, indent="  ")
     if outcome.applied is not None:
         output.result(f"  applied to {one_line(record.workspace)}")

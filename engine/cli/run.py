@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.cli.difference import survey
 from engine.cli.exits import EXIT_OF_STATE, Exit, SignalledError, exit_of
 from engine.cli.failures import KNOWN, hint_of, message_of
 from engine.cli.follow import follow
@@ -114,6 +113,8 @@ async def _drive(session: Session, application: Application, execution_id: str, 
         if arguments.json or arguments.quiet:
             outcome.changes = await application.results.changes(execution_id)
         else:
+            from engine.cli.difference import survey  # a good part of all code, for the summary alone
+
             outcome.changes, outcome.stat = await survey(application, execution_id)
     except KNOWN as error:
         outcome.changes_error = error
