@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -41,7 +40,8 @@ def main(arguments: Sequence[str] | None = None, opener: Opener | None = None) -
 def _leave(code: int) -> NoReturn:
     """End the process as it is: every command has closed what it opened, and what the interpreter would do besides
     is to take itself apart, piece by piece, and to wait for threads whose calls nobody waits for any more."""
-    logging.shutdown()
+    if "logging" in sys.modules:
+        sys.modules["logging"].shutdown()
     os._exit(code if flush() else code or Exit.UNFIT)
 
 

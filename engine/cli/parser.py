@@ -7,7 +7,6 @@ that a new option cannot change what an old script means.
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
@@ -48,6 +47,8 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """A hint that names the nearest known words, or nothing."""
+    import difflib  # for who has mistyped a word
+
     near = difflib.get_close_matches(word, known, 3, 0.6)
     return f"did you mean {' or '.join(near)}?" if near else ""
 

@@ -88,7 +88,7 @@ def test_only_output_prints() -> None:
 
 
 def test_the_command_line_starts_without_heavy_imports() -> None:
-    heavy = ("litellm", "docker", "grpc", "pydantic", "rich")
+    heavy = ("litellm", "docker", "grpc", "pydantic", "rich", "asyncio", "logging", "difflib")
     code = f"import engine.cli, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
