@@ -73,6 +73,8 @@ _LOG: Final = logging.getLogger(__name__)
 _AT_THE_READY: Final = "at the ready"
 """Who expects the sandbox that waits while no plan runs."""
 _RECENT_KINDS: Final = 2
+BELLS: Final = "reach"
+"""Directory of the doorbells of processes."""
 _WORKERS: Final = 8
 _OTHER_FILES: Final = 1024
 ALL: Final = 1_000_000
@@ -335,6 +337,7 @@ async def _put_in_order(ground: _Ground, engine: bool) -> None:
             if engine:
                 raise
             # No engine, no containers: what is mounted can be cleaned without it.
+        await ground.blocking(_remove_bells, ground.home)
         # Who shares the mount point takes it away at its end when nobody else does: the dead could not.
         await ground.blocking(ground.store.share)
         await ground.blocking(ground.store.cleanup)
@@ -344,6 +347,15 @@ async def _put_in_order(ground: _Ground, engine: bool) -> None:
         from engine.checkpoints.recovery import recover as recover_applies
 
         await ground.blocking(recover_applies, ground.home)
+
+
+def _remove_bells(home: Path) -> None:
+    """Blocking. What dead processes could be reached by; see `engine.reach`."""
+    directory = home / BELLS
+    if directory.is_dir():
+        for name in os.listdir(directory):
+            if not is_live(home, name.partition(".")[0]):
+                (directory / name).unlink(missing_ok=True)
 
 
 async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitStack, engine: bool) -> Application:

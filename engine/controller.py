@@ -71,9 +71,26 @@ async def control(
 
     Raises EnvironmentUnfitError: cannot listen. JournalCorruptError: the journal was damaged while it was served.
     """
-    engine, results = application.engine, application.results
+    engine = application.engine
     # Only a command of a store with a live controller gets others, and this store's place is ours.
     assert isinstance(engine, ExecutionEngine)
+    backend = backend_of(application, engine)
+
+    async def settle() -> None:
+        await engine.close("the controller was stopped", CloseMode.PAUSE)
+
+    async with serving(backend, list(addresses), settle=settle, security=security, options=options) as taken:
+        record = ControllerRecord(os.getpid(), _told(taken), backend.identity.instance_id, backend.identity.version)
+        await application.blocking(place.write, record)
+        ready(taken)
+        await application.keep_ready()
+        await _until(stop, _keep_copies(application))
+    await application.blocking(application.journal.backup, application.home / COPIES)
+
+
+def backend_of(application: Application, engine: ExecutionEngine) -> Backend:
+    """What services of this process work with."""
+    results = application.results
     assert isinstance(results, Results)
     identity = Identity(
         version=version("sandstone"),
@@ -83,7 +100,7 @@ async def control(
         start_time=application.clock.now(),
         checks=AVAILABLE_CHECKS,
     )
-    backend = Backend(
+    return Backend(
         engine=engine,
         results=results,
         journal=application.journal,
@@ -92,17 +109,6 @@ async def control(
         clock=application.clock,
         identity=identity,
     )
-
-    async def settle() -> None:
-        await engine.close("the controller was stopped", CloseMode.PAUSE)
-
-    async with serving(backend, list(addresses), settle=settle, security=security, options=options) as taken:
-        record = ControllerRecord(os.getpid(), _told(taken), identity.instance_id, identity.version)
-        await application.blocking(place.write, record)
-        ready(taken)
-        await application.keep_ready()
-        await _until(stop, _keep_copies(application))
-    await application.blocking(application.journal.backup, application.home / COPIES)
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:

@@ -24,6 +24,7 @@ from engine.journal.records import ExecutionRecord
 from engine.journal.states import ExecutionState
 from engine.plan.model import Plan
 from engine.plan.parse import parse_plan
+from engine.reach import reachable
 
 if TYPE_CHECKING:
     from engine.app import Application
@@ -107,7 +108,8 @@ async def _drive(session: Session, application: Application, execution_id: str, 
     arguments, journal = session.arguments, application.journal
     record, steps = journal.execution(execution_id), journal.steps(execution_id)
     view = make_view(session.output, arguments.quiet, plan, record, steps, journal)
-    record = await follow(session, application, execution_id, view, after)
+    async with reachable(application):
+        record = await follow(session, application, execution_id, view, after)
     outcome = Outcome(record, journal.steps(execution_id), journal.checkpoints(execution_id))
     try:
         if arguments.json or arguments.quiet:

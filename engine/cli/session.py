@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -38,12 +38,21 @@ class Session:
     interrupts: Interrupts
     opener: Opener
 
-    def open(self) -> AbstractAsyncContextManager[Application]:
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Application]:
         """The application with what the command needs, open for the block."""
         home: Path | None = self.arguments.home
         needs = self.arguments.needs
         alone = needs in (Needs.JOURNAL, Needs.OWN_ENGINE)
-        return self.opener(home, engine=needs in (Needs.ENGINE, Needs.OWN_ENGINE), attach=not alone)
+        engine = needs in (Needs.ENGINE, Needs.OWN_ENGINE)
+        async with self.opener(home, engine=engine, attach=not alone) as application:
+            if alone:
+                yield application
+                return
+            from engine.reach import reaching  # by commands that change executions
+
+            async with reaching(application) as reached:
+                yield reached
 
 
 Command = Callable[[Session], Awaitable[Exit]]

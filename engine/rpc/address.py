@@ -202,19 +202,31 @@ def _locked(path: Path, where: str) -> Iterator[None]:
     Locks of open file descriptions, because they can be asked for without being taken: a command that only looks
     for a controller never keeps one from starting.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = _lock(path, where)
     try:
-        try:
-            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _whole_file(fcntl.F_WRLCK))
-        except (BlockingIOError, PermissionError):
-            owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            raise EnvironmentUnfitError(
-                f"another controller (process {owner}) is running {where}", "use that one, or stop it"
-            ) from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, str(os.getpid()).encode(), 0)
         yield
     finally:
+        path.unlink(missing_ok=True)
+        os.close(fd)
+
+
+def _lock(path: Path, where: str) -> int:
+    """A descriptor that holds the lock of the file that is at `path`. Raises EnvironmentUnfitError: it is taken."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _whole_file(fcntl.F_WRLCK))
+        except (BlockingIOError, PermissionError):
+            owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(fd)
+            raise EnvironmentUnfitError(
+                f"another controller (process {owner}) is running {where}", "use that one, or stop it"
+            ) from None
+        # Who held it before may have removed the file after it was opened here: then this lock says nothing.
+        if path.exists() and path.stat().st_ino == os.fstat(fd).st_ino:
+            return fd
         os.close(fd)
 
 

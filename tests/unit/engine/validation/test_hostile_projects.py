@@ -124,7 +124,7 @@ async def test_a_mypy_plugin_that_finds_the_nonce_changes_no_other_result_and_ge
 async def test_a_tool_that_hangs_is_ended_and_does_not_hold_up_the_others(fake: Bench, hang: str) -> None:
     fake.tool("ruff", RUFF_THAT + hang)
     fake.file("a.py", "x = 1\n")
-    report = await fake.service.check(["syntax", "lint"], fake.run, None, None, timedelta(seconds=2))
+    report = await fake.service.check(["syntax", "lint"], fake.run, None, None, timedelta(seconds=5))
     assert statuses(report) == {"syntax": CheckStatus.PASSED, "lint": CheckStatus.ERROR}
     assert "it ran into its time limit" in report.summary
 
