@@ -125,16 +125,21 @@ class CommandBench:
         path = self.home / "store-id"
         return path.read_text().split()[0] if path.exists() else ""
 
-    def left(self) -> list[str]:
-        """Everything of this store that is on the machine but should not be when no command of it runs."""
+    def left(self, beside: int | None = None) -> list[str]:
+        """Everything of this store that is on the machine but should not be when no command of it runs.
+
+        beside: process id of one that does, and drives nothing; what waits in its name is not counted.
+        """
+        lease = self._lease_of(beside)
         found = []
         if self.store_id:
             wanted = quote(json.dumps({"label": [f"sandstone={self.store_id}"]}))
             rows = ask_engine(f"/containers/json?all=1&filters={wanted}", self.engine_socket)
+            rows = [row for row in rows if not lease or row["Labels"]["sandstone.lease"] != lease]
             found += [f"container {row['Names'][0]} {row['State']}" for row in rows]
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
             target = line.split()[4]
-            if target.startswith(f"{self.home}/"):
+            if target.startswith(f"{self.home}/") and not (lease and target == f"{self.home}/mnt"):
                 found.append(f"mount {target}")
         for device in os.listdir("/sys/block"):
             try:
@@ -146,8 +151,16 @@ class CommandBench:
         for place in ("leases", "mnt/slots", "mnt/volumes"):
             directory = self.home / place
             if directory.is_dir():
-                found += [f"{place}/{name}" for name in os.listdir(directory)]
+                names = [name for name in os.listdir(directory) if not lease or name.partition("-")[0] != lease]
+                found += [f"{place}/{name}" for name in names]
         return found
+
+    def _lease_of(self, process: int | None) -> str:
+        """Name of the lease that it holds; "" of no process."""
+        if process is None:
+            return ""
+        (held,) = [path for path in (self.home / "leases").iterdir() if path.read_text().strip() == str(process)]
+        return held.name
 
     def rows(self, question: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of a copy of the journal, taken while no command runs: nothing of ours is asked."""

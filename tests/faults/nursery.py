@@ -181,6 +181,8 @@ def _import_everything() -> None:
 
     for module in pkgutil.iter_modules(engine.cli.__path__, "engine.cli."):
         importlib.import_module(module.name)
+    # It does not live through a fork: a command that serves imports it by itself.
+    assert "grpc" not in sys.modules, "something imports grpc that every command imports"
 
 
 def _become(wanted: dict[str, Any], fds: Sequence[int]) -> None:

@@ -1,9 +1,9 @@
 """The controller is killed at every named point of what it does; the next command puts everything in order, and
 `resume` ends with exactly the right result.
 
-Every registered point is in one of the tables below, with the command that reaches it; a point that no command
-reaches any more fails its test. All tests of the module share one store, so each also starts from what the ones
-before it left.
+Every registered point is in one of the tables of `points.py`, with the command that reaches it; a point that no
+command reaches any more fails its test. All tests of the module share one store, so each also starts from what the
+ones before it left. The same inside `sandstone serve`: test_serve_failpoints.py.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
 
 import pytest
 
@@ -22,134 +20,37 @@ from engine.failpoints import EnginePoint
 from sandbox.failpoints import Failpoint, SandboxPoint, registered
 from tests.e2e.command_bench import Running, tree
 from tests.faults.consistency import Row, assert_in_order, checkpoints, executions
+from tests.faults.points import (
+    APPLY_POINTS,
+    CHANGES,
+    EXPORT_POINTS,
+    FAILING_PLAN,
+    FORK_POINTS,
+    GC_POINTS,
+    LOG,
+    LOOKING_PLAN,
+    MANY,
+    MANY_PLAN,
+    MERGE_POINTS,
+    ONCE_MORE,
+    PLAN,
+    RECOVERY_POINTS,
+    RESUME,
+    ROLLBACK_POINTS,
+    RUN,
+    STEP_POINTS,
+    UNDONE_APPLY_POINTS,
+    Kill,
+)
 from tests.faults.victims import QuickBench, RunVictim, quick_bench
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.slow]
-
-HEAD: Final = "version: 1\nsandbox: {disk: 16MiB, memory: 64MiB}\nsteps:\n"
-PLAN: Final = HEAD + (
-    '  - {id: make, type: file_create, path: log, content: "make\\n"}\n'
-    "  - {id: first, type: command, run: 'echo first >> log; rm -r old; echo said'}\n"
-    "  - {id: edit, type: file_edit, path: kept, replace: {search: kept, with: changed}}\n"
-    "  - {id: roomy, type: command, run: 'echo roomy >> log; cat log', sandbox: {disk: 17MiB}}\n"
-    '  - {id: last, type: file_create, path: last, content: ""}\n'
-)
-"""Two volumes, two containers, five steps."""
-LOG: Final = "make\nfirst\nroomy\n"
-CHANGES: Final = {"log": "added", "last": "added", "kept": "modified", "old": "deleted", "old/file": "deleted"}
-
-MANY: Final = 18
-MANY_PLAN: Final = HEAD + "".join(
-    f"  - {{id: s{n}, type: file_create, path: f{n}, content: '{n}'}}\n" for n in range(MANY)
-)
-"""Enough layers for some of them to be merged."""
-
-LOOKING_PLAN: Final = HEAD + (
-    "  - {id: first, type: command, run: 'true'}\n"
-    "  - {id: second, type: test, run: 'true'}\n"
-    "  - {id: third, type: command, run: 'true'}\n"
-)
-"""Layers that come and go: nothing is changed."""
-
-FAILING_PLAN: Final = HEAD + (
-    '  - {id: make, type: file_create, path: log, content: "make\\n"}\n'
-    "  - {id: fails, type: command, run: 'echo junk > junk; exit 3'}\n"
-    "  - {id: never, type: file_create, path: never, content: ''}\n"
-)
-
-RUN, RESUME = "run", "resume"
-
-
-@dataclass(frozen=True)
-class Kill:
-    """The command is killed at the point when it reaches it for the `nth` time."""
-
-    command: str
-    nth: int = 1
-
-
-_S, _E = SandboxPoint, EnginePoint
-ONCE_MORE: Final = (Kill(RUN), Kill(RESUME, 2))
-ONCE_A_COMMAND: Final = (Kill(RUN), Kill(RESUME))
-TWO_VOLUMES: Final = (Kill(RUN), Kill(RUN, 2))
-
-STEP_POINTS: Final[dict[Failpoint, tuple[Kill, ...]]] = {
-    _S.LEASE_TAKEN: ONCE_A_COMMAND,
-    _S.VOLUME_RESERVED: TWO_VOLUMES,
-    _S.VOLUME_FORMATTED: TWO_VOLUMES,
-    _S.VOLUME_ATTACHED: TWO_VOLUMES,
-    _S.VOLUME_RECORDED: TWO_VOLUMES,
-    _S.VOLUME_TRIMMED: (Kill(RUN), Kill(RUN, 2)),
-    _S.VOLUME_DETACHED: (Kill(RUN), Kill(RUN, 2)),
-    _S.BEFORE_CREATE: ONCE_MORE,
-    _S.CONTAINER_CREATED: ONCE_MORE,
-    _S.CONTAINER_STARTED: ONCE_MORE,
-    _S.CONTAINER_READY: ONCE_MORE,
-    _S.CONTAINER_REMOVED: ONCE_MORE,
-    _S.LAYER_RECORDED: ONCE_MORE,
-    _S.LAYER_MADE: ONCE_MORE,
-    _S.BEFORE_MOUNT: ONCE_MORE,
-    _S.AFTER_MOUNT: ONCE_MORE,
-    _S.RUNNING: ONCE_MORE,
-    _S.COMMAND_ENDED: ONCE_MORE,
-    _S.SANDBOX_DEAD: ONCE_MORE,
-    _S.AFTER_UNMOUNT: ONCE_MORE,
-    _S.BEFORE_SEAL: ONCE_MORE,
-    _S.MANIFEST_WRITTEN: ONCE_MORE,
-    _S.LAYER_SYNCED: ONCE_MORE,
-    _S.AFTER_SEAL: ONCE_MORE,
-    _E.BEFORE_JOURNAL_ROW: (Kill(RUN), Kill(RUN, 7), Kill(RESUME, 3)),
-    _E.JOURNAL_ROW_WRITTEN: (Kill(RUN), Kill(RUN, 4), Kill(RESUME, 3)),
-    _E.AFTER_JOURNAL_ROW: (Kill(RUN), Kill(RUN, 4), Kill(RESUME, 3)),
-    _E.LOG_WRITTEN: ONCE_A_COMMAND,
-}
-
-
-MERGE_POINTS: Final = {
-    _S.MERGING: (Kill(RUN), Kill(RESUME, 5)),
-    _S.MERGED: ONCE_A_COMMAND,
-    _S.MERGE_PLACED: (Kill(RUN),),
-}
-APPLY_POINTS: Final = {
-    Point.RECORDED: 1,
-    Point.STAGED_ONE: 2,
-    Point.STAGED: 1,
-    Point.SWAPPED_ONE: 3,
-    Point.SWAPPED: 1,
-    Point.COMMITTED: 1,
-    Point.DISCARDED_ONE: 2,
-    Point.DISCARDED: 1,
-    Point.DONE: 1,
-}
-"""Point -> the later time at which it is reached, too."""
-UNDONE_APPLY_POINTS: Final = (Point.TAKEN_BACK_ONE, Point.TAKEN_BACK, Point.FORGOTTEN)
-GC_POINTS: Final = (
-    _E.GC_ROWS_REMOVED,
-    _S.VOLUME_FORGOTTEN,
-    _E.GC_VOLUMES_REMOVED,
-    _E.GC_CHECKPOINTS_FORGOTTEN,
-    _E.GC_LAYER_REMOVED,
-)
-FORK_POINTS: Final = (_E.BEFORE_FORK_ROW, _E.AFTER_FORK_ROW)
-EXPORT_POINTS: Final = (_E.EXPORT_WRITTEN, _E.EXPORT_PLACED)
-ROLLBACK_POINTS: Final = (_E.BEFORE_ROLLBACK, _E.JOURNAL_ROW_WRITTEN, _E.AFTER_ROLLBACK)
-RECOVERY_POINTS: Final = (
-    _S.REAPED_ONE,
-    _S.REAPED,
-    _S.DEAD_UNMOUNTED,
-    _S.DEAD_LAYERS_FORGOTTEN,
-    _S.TIDIED_ONE,
-    _S.TIDIED,
-    _S.LEASES_FORGOTTEN,
-    _E.BEFORE_RECOVERY,
-    _E.EXECUTION_RECOVERED,
-)
 
 
 def test_every_registered_point_is_killed_at_by_some_test() -> None:
     tables = (STEP_POINTS, MERGE_POINTS, APPLY_POINTS, GC_POINTS, EXPORT_POINTS, FORK_POINTS, ROLLBACK_POINTS)
     tables += (RECOVERY_POINTS,)
-    covered = {point for table in tables for point in table} | {_S.LAYER_FORGOTTEN, *UNDONE_APPLY_POINTS}
+    covered = {point for table in tables for point in table} | {SandboxPoint.LAYER_FORGOTTEN, *UNDONE_APPLY_POINTS}
     assert covered == set(registered())
     assert len(registered()) == len({str(point) for point in registered()}), "two points have one name"
 
@@ -268,7 +169,7 @@ def test_a_run_killed_while_a_layer_without_changes_goes_is_resumed(bench: Quick
 def test_a_death_after_a_failed_step_does_not_let_the_steps_behind_it_run(nth: int, bench: QuickBench) -> None:
     """Between the row of the failure and those of what follows from it: rollback, skipped steps, the end."""
     story = Story(bench)
-    running = story.victim.start(FAILING_PLAN, f"{_E.AFTER_JOURNAL_ROW}:{nth}")
+    running = story.victim.start(FAILING_PLAN, f"{EnginePoint.AFTER_JOURNAL_ROW}:{nth}")
     assert running.ended()[0] in (-signal.SIGKILL, 1), running.stderr
     bench("status")
     ((execution_id, state),) = [item for item in executions(bench).items() if item[0] not in story.before]
