@@ -1,28 +1,29 @@
 """Kills the controller at random moments, many times, and counts what that loses: `make soak`.
 
-    python -m tests.faults.soak [--kills N] [--seed TEXT] [--minutes M] [--record FILE] [--table FILE]
+    python -m tests.faults.soak [--victim serve|run] [--kills N] [--seed TEXT] [--minutes M] [--record FILE]
+        [--table FILE]
 
-One kill: start a run, or resume what the kill before left, SIGKILL it at a moment drawn by lot from the time that
-the command takes, look at the journal as the dead process left it, run the next command (timed: it recovers), and
-compare journal, disk and machine. Each run that gets through is compared with what it should have made. All is
+One kill: have the victim drive what is open and something new, SIGKILL it at a moment drawn by lot from the time that
+this takes, look at the journal as the dead process left it, have the next process put things in order (timed), and
+compare journal, disk and machine. Each execution that gets through is compared with what it should have made. All is
 written to the record after every kill, so that a soak that is stopped goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import random
 import sys
 import time
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from engine.errors import EngineError
 from tests.e2e.command_bench import Running
 from tests.faults.consistency import Row, assert_consistent, assert_disk_agrees, checkpoints, executions
+from tests.faults.serve_victim import ServeVictim
+from tests.faults.soak_report import TITLES, Counts, machine, page, summary
 from tests.faults.victims import QuickBench, RunVictim, Victim, quick_bench
 
 SMALL: Final = 16
@@ -50,37 +51,9 @@ CHANGES: Final = {
 }
 GC_EVERY: Final = 40
 """Kills between two collections, which keep the store small."""
-
-
-@dataclass
-class Counts:
-    """What was seen. recovery_ms: how long each command after a kill took. faults: in words, with the kill's number."""
-
-    seed: str
-    kills: int = 0
-    completed: int = 0
-    lost_checkpoints: int = 0
-    leaks: int = 0
-    falsely_passed: int = 0
-    disagreements: int = 0
-    seconds: float = 0.0
-    phases: dict[str, int] = field(default_factory=dict)
-    recovery_ms: list[float] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    machine: str = ""
-
-    @property
-    def clean(self) -> bool:
-        return not (self.lost_checkpoints or self.leaks or self.falsely_passed or self.disagreements)
-
-    @classmethod
-    def read(cls, record: Path, seed: str) -> Counts:
-        """Those of an earlier soak with this seed, else new ones."""
-        if record.exists():
-            found = cls(**json.loads(record.read_text()))
-            if found.seed == seed:
-                return found
-        return cls(seed)
+REST_EVERY: Final = 4
+"""Kills between two processes that are stopped in order before the next kill; the next one is killed as it starts or
+as it works, like it falls."""
 
 
 class Soak:
@@ -90,9 +63,14 @@ class Soak:
         self.bench = bench
         self.victim = victim
         self.counts = counts
-        self._open: str | None = None
-        self._typical_s = 1.5
+        self._judged: set[str] = set()
+        self._typical_s = 1.5 * victim.width
         self._project = bench.files()
+
+    @property
+    def _open(self) -> list[str]:
+        """What is not known to have completed."""
+        return [key for key in executions(self.bench) if key not in self._judged]
 
     def kill_once(self) -> None:
         """One kill and all that is looked at afterwards."""
@@ -100,87 +78,124 @@ class Soak:
         # A draw that depends on the number alone goes on after an interruption as if there had been none.
         draw = random.Random(f"{counts.seed} {counts.kills}")
         began = time.monotonic()
-        before = executions(self.bench)
-        running = self.victim.resume(self._open) if self._open else self.victim.start(PLAN)
-        moment = draw.uniform(0, self._typical_s)
-        running.for_another(moment)
+        going = self._open
+        running = self.victim.drive(PLAN, going, self.victim.width - len(going))
+        running.for_another(draw.uniform(0, self._typical_s))
         running.process.kill()
-        code, _ = running.ended()
+        code = self._ended(running)
         states = executions(self.bench)
-        if self._open is None:
-            self._open = next((key for key in states if key not in before), None)
-        counts.phases[self._phase(states, code)] = counts.phases.get(self._phase(states, code), 0) + 1
+        phase = self._phase(states, code)
+        counts.phases[phase] = counts.phases.get(phase, 0) + 1
         committed = {key: checkpoints(self.bench, key) for key in states}
         recovery = time.monotonic()
-        shown = {found["execution_id"]: found["state"] for found in self.bench.shown("status")}
+        shown = self.victim.recover()
         counts.recovery_ms.append(round((time.monotonic() - recovery) * 1e3, 1))
         counts.kills += 1
         self._compare(states, shown, committed)
-        if self._open and shown.get(self._open) == "completed":
-            self._judge(self._open)
+        for key in self._open:
+            if shown.get(key) == "completed":
+                self._judge(key)
         if counts.kills % GC_EVERY == 0:
             self.finish()
             self.bench("gc", "--all")
+        if counts.kills % REST_EVERY == 0:
+            self.rest()
         counts.seconds += time.monotonic() - began
+
+    def _ended(self, running: Running) -> int:
+        try:
+            return running.ended()[0]
+        except EngineError as error:
+            self.counts.fault("disagreements", f"a request was refused: {error!r}")
+            return -1
 
     def _phase(self, states: dict[str, str], code: int) -> str:
         """What the process was doing, as far as the journal and its exit tell."""
+        driven = {key: state for key, state in states.items() if key not in self._judged}
         if code >= 0:
             return "had ended by itself"
-        if self._open is None:
+        if not driven:
             return "starting"
-        if states[self._open] == "completed":
-            return "closing"
-        if states[self._open] in ("idle", "paused"):
+        if set(driven.values()) == {"completed"}:
+            return "closing" if self.victim.width == 1 else "all had completed"
+        if "running" not in driven.values():
             return "opening"
-        rows = self.bench.rows("SELECT type FROM steps WHERE execution_id=? AND state='running'", self._open)
-        return f"in a step: {rows[0][0]}" if rows else "between steps"
+        types = [
+            str(row[0])
+            for key in driven
+            for row in self.bench.rows("SELECT type FROM steps WHERE execution_id=? AND state='running'", key)
+        ]
+        if len(types) > 1:
+            return f"in {len(types)} steps at once"
+        return f"in a step: {types[0]}" if types else "between steps"
 
     def _compare(self, states: dict[str, str], shown: dict[str, str], committed: dict[str, list[Row]]) -> None:
-        left = self.bench.left()
+        fault = self.counts.fault
+        left = self.victim.left()
         if left:
-            self._fault("leaks", f"left {left}")
+            fault("leaks", f"left {left}")
         for key, rows in committed.items():
             if checkpoints(self.bench, key)[: len(rows)] != rows:
-                self._fault("lost_checkpoints", f"{key} had {rows}")
-            expected = "completed" if states[key] == "completed" else "paused"
-            if shown.get(key) != expected:
-                self._fault("disagreements", f"{key} was {states[key]} and is {shown.get(key)}")
+                fault("lost_checkpoints", f"{key} had {rows}")
+        for key, state in states.items():
+            if shown.get(key) != ("completed" if state == "completed" else "paused"):
+                fault("disagreements", f"{key} was {state} and is {shown.get(key)}")
         try:
             for key in states:
                 assert_consistent(self.bench, key, "journal")
             assert_disk_agrees(self.bench, "disk")
         except AssertionError as error:
-            self._fault("disagreements", repr(error))
+            fault("disagreements", repr(error))
         if self.bench.files() != self._project:
-            self._fault("disagreements", "the project was touched")
+            fault("disagreements", "the project was touched")
+        if len(self._open) > self.victim.width:
+            fault("made_twice", f"{len(self._open)} executions for {self.victim.width} requests")
+        for key in states:
+            self._listen(key)
+
+    def _listen(self, execution_id: str) -> None:
+        """What the client was told is what the journal has."""
+        heard = self.victim.heard.get(execution_id, [])
+        ((last,),) = self.bench.rows("SELECT MAX(sequence) FROM events WHERE execution_id=?", execution_id)
+        if heard != list(range(1, len(heard) + 1)) or len(heard) > last:
+            self.counts.fault("misheard", f"{execution_id}: {heard}, the journal has {last}")
 
     def _judge(self, execution_id: str) -> None:
         """It is called completed: is it?"""
         steps = self.bench.shown("status", execution_id)["steps"]
         changes = {found["path"]: found["change"] for found in self.bench.shown("diff", execution_id)["changes"]}
         if steps[-1]["stdout_tail"] != LOG or changes != CHANGES:
-            self._fault("falsely_passed", f"{execution_id}: {steps[-1]['stdout_tail']!r}, {changes}")
+            self.counts.fault("falsely_passed", f"{execution_id}: {steps[-1]['stdout_tail']!r}, {changes}")
         self.counts.completed += 1
-        self._open = None
+        self._judged.add(execution_id)
 
-    def _fault(self, kind: str, words: str) -> None:
-        setattr(self.counts, kind, getattr(self.counts, kind) + 1)
-        self.counts.faults.append(f"kill {self.counts.kills}: {kind}: {words}"[:2000])
+    def rest(self) -> None:
+        """Stop what stands by in order: that leaves nothing either."""
+        self.victim.rest()
+        left = self.bench.left()
+        if left:
+            self.counts.fault("leaks", f"left by an orderly stop {left}")
 
     def finish(self) -> None:
         """Let what is open get through, and judge it."""
-        if self._open is None:
+        going = self._open
+        if not going:
             return
         began = time.monotonic()
-        running: Running = self.victim.resume(self._open)
-        code, stdout = running.ended()
+        running = self.victim.drive(PLAN, going, 0)
+        code = self._ended(running)
         self._typical_s = 0.5 * self._typical_s + 0.5 * (time.monotonic() - began)
-        if code != 0:
-            self._fault("disagreements", f"resume of {self._open} ended with {code}: {stdout} {running.stderr!r}")
-            self._open = None
-            return
-        self._judge(self._open)
+        for key, state in executions(self.bench).items():
+            if key in self._judged:
+                continue
+            if code != 0 or state != "completed":
+                self.counts.fault(
+                    "disagreements", f"{key} is {state}, its process ended with {code}: {running.stderr!r}"
+                )
+                self._judged.add(key)
+                continue
+            self._listen(key)
+            self._judge(key)
 
 
 def make_project(bench: QuickBench) -> None:
@@ -189,81 +204,46 @@ def make_project(bench: QuickBench) -> None:
     (bench.project / "old/file").write_text("old\n")
 
 
-def soak(kills: int, seed: str, minutes: float, record: Path | None) -> Counts:
-    """Kill until there were `kills` of them (those of the record counted) or the time is over."""
-    counts = Counts.read(record, seed) if record else Counts(seed)
-    counts.machine = f"{os.cpu_count()} processors, Linux {platform.release()}, Python {platform.python_version()}"
+def soak(victim: str, kills: int, seed: str, minutes: float, record: Path | None) -> Counts:
+    """Kill until there were `kills` of them (those of the record counted) or the time is over. victim: serve or run."""
+    counts = Counts.read(record, seed, victim) if record else Counts(seed, victim)
+    counts.machine = machine()
     deadline = time.monotonic() + minutes * 60
     with quick_bench() as bench:
         make_project(bench)
-        this = Soak(bench, RunVictim(bench), counts)
-        while counts.kills < kills and time.monotonic() < deadline:
-            this.kill_once()
+        killed: Victim = ServeVictim(bench) if victim == "serve" else RunVictim(bench)
+        try:
+            this = Soak(bench, killed, counts)
+            while counts.kills < kills and time.monotonic() < deadline:
+                this.kill_once()
+                if record:
+                    counts.write(record)
+            this.finish()
+            this.rest()
             if record:
-                part = record.with_suffix(".part")
-                part.write_text(json.dumps(asdict(counts)))
-                part.replace(record)
-        this.finish()
+                counts.write(record)
+        finally:
+            killed.close()
     return counts
-
-
-def percentile(values: list[float], part: float) -> float:
-    """Of the values the one that `part` (0 to 1) of them do not exceed; 0 of none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
-
-
-def summary(counts: Counts) -> dict[str, Any]:
-    """The figures that are told."""
-    return {
-        "kills": counts.kills,
-        "executions that completed": counts.completed,
-        "lost checkpoints": counts.lost_checkpoints,
-        "leaks (containers, mounts, loop devices, slots, leases)": counts.leaks,
-        "falsely passed": counts.falsely_passed,
-        "journal and disk disagreed": counts.disagreements,
-        "upper bound of the true rate of each zero (3/n, 95 %)": f"{3 / max(1, counts.kills):.4f}",
-        "recovery p50": f"{percentile(counts.recovery_ms, 0.5):.0f} ms",
-        "recovery p95": f"{percentile(counts.recovery_ms, 0.95):.0f} ms",
-        "recovery max": f"{max(counts.recovery_ms, default=0.0):.0f} ms",
-        "seconds per kill": f"{counts.seconds / max(1, counts.kills):.2f}",
-        "seed": counts.seed,
-        "machine": counts.machine,
-    }
-
-
-def page(counts: Counts) -> str:
-    """docs/soak.md."""
-    rows = "".join(f"| {name} | {value} |\n" for name, value in summary(counts).items())
-    phases = "".join(f"| {name} | {number} |\n" for name, number in sorted(counts.phases.items()))
-    return (
-        "# Soak: the controller killed at random moments\n\n"
-        "Made by `make soak` (`SANDSTONE_SOAK_KILLS`, default 500; `SANDSTONE_SOAK_SEED`; `SANDSTONE_SOAK_MINUTES`).\n"
-        "Each kill is a SIGKILL of a `sandstone run` or `resume` at a moment drawn evenly from the time that the\n"
-        "command takes; the next command (`status`) recovers, and is what the recovery times are of. After each kill\n"
-        "the journal is compared with what the dead process had committed, with the disk, and with what is on the\n"
-        "machine; each execution that completes in the end is compared with what its plan should have made. Kills at\n"
-        "every *named* point, rather than a random one, are `tests/faults/test_failpoints.py`.\n\n"
-        f"| | |\n|---|---|\n{rows}\n"
-        f"What the process was doing when it died, as far as its journal tells:\n\n| | kills |\n|---|---|\n{phases}"
-    )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="soak")
+    parser.add_argument("--victim", choices=TITLES, default=os.environ.get("SANDSTONE_SOAK_VICTIM", "serve"))
     parser.add_argument("--kills", type=int, default=int(os.environ.get("SANDSTONE_SOAK_KILLS", "500")))
     parser.add_argument("--seed", default=os.environ.get("SANDSTONE_SOAK_SEED", "sandstone"))
     parser.add_argument("--minutes", type=float, default=float(os.environ.get("SANDSTONE_SOAK_MINUTES", "60")))
-    parser.add_argument("--record", type=Path, default=Path(".build/soak.json"))
-    parser.add_argument("--table", type=Path)
+    parser.add_argument("--record", type=Path, help="default: .build/soak-VICTIM.json")
+    parser.add_argument("--table", type=Path, help="the page that the victim's section is written into")
     given = parser.parse_args()
-    given.record.parent.mkdir(exist_ok=True)
-    counts = soak(given.kills, given.seed, given.minutes, given.record)
+    record = given.record or Path(f".build/soak-{given.victim}.json")
+    record.parent.mkdir(exist_ok=True)
+    counts = soak(given.victim, given.kills, given.seed, given.minutes, record)
     for name, value in summary(counts).items():
         sys.stdout.write(f"{name}: {value}\n")
     sys.stdout.write("".join(f"{fault}\n" for fault in counts.faults))
     if given.table:
-        given.table.write_text(page(counts))
+        given.table.write_text(page(counts, given.table.read_text() if given.table.exists() else ""))
     return 0 if counts.clean and counts.kills >= given.kills else 1
 
 
