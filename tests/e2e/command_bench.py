@@ -45,6 +45,8 @@ class CommandBench:
     command: Sequence[str] = field(default_factory=lambda: PROGRAM)
     variables: Mapping[str, str] = field(default_factory=dict)
     begun: list[Running] = field(default_factory=list)
+    copied: sqlite3.Connection | None = None
+    """The copy of the journal that is looked at now, see `one_copy`."""
 
     @property
     def home(self) -> Path:
@@ -163,15 +165,25 @@ class CommandBench:
         return held.name
 
     def rows(self, question: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of a copy of the journal, taken while no command runs: nothing of ours is asked."""
-        with tempfile.TemporaryDirectory(dir=self.directory) as copy:
+        """Rows of a copy of the journal, taken while nobody writes to it: nothing of ours is asked."""
+        with self.one_copy() as copy:
+            return copy.execute(question, values).fetchall()
+
+    @contextmanager
+    def one_copy(self) -> Iterator[sqlite3.Connection]:
+        """For the block, `rows` are those of one copy. Precondition: nobody writes to the journal meanwhile."""
+        if self.copied is not None:
+            yield self.copied
+            return
+        with tempfile.TemporaryDirectory(dir=self.directory) as directory:
             for path in self.home.glob("journal.db*"):
-                shutil.copy(path, copy)
-            connection = sqlite3.connect(f"{copy}/journal.db")
+                shutil.copy(path, directory)
+            self.copied = sqlite3.connect(f"{directory}/journal.db")
             try:
-                return connection.execute(question, values).fetchall()
+                yield self.copied
             finally:
-                connection.close()
+                self.copied.close()
+                self.copied = None
 
 
 class Process(Protocol):

@@ -14,9 +14,10 @@ def executions(bench: CommandBench) -> dict[str, str]:
     """Id -> state, oldest first; as the journal has it, whoever died."""
     if not (bench.home / "journal.db").exists():
         return {}
-    if not bench.rows("SELECT 1 FROM sqlite_master WHERE name='executions'"):
-        return {}
-    return dict(bench.rows("SELECT id, state FROM executions ORDER BY rowid"))  # type: ignore[arg-type]
+    with bench.one_copy():
+        if not bench.rows("SELECT 1 FROM sqlite_master WHERE name='executions'"):
+            return {}
+        return dict(bench.rows("SELECT id, state FROM executions ORDER BY rowid"))  # type: ignore[arg-type]
 
 
 def checkpoints(bench: CommandBench, execution_id: str) -> list[Row]:

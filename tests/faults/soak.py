@@ -83,15 +83,17 @@ class Soak:
         running.for_another(draw.uniform(0, self._typical_s))
         running.process.kill()
         code = self._ended(running)
-        states = executions(self.bench)
-        phase = self._phase(states, code)
+        with self.bench.one_copy():
+            states = executions(self.bench)
+            phase = self._phase(states, code)
+            committed = {key: checkpoints(self.bench, key) for key in states}
         counts.phases[phase] = counts.phases.get(phase, 0) + 1
-        committed = {key: checkpoints(self.bench, key) for key in states}
         recovery = time.monotonic()
         shown = self.victim.recover()
         counts.recovery_ms.append(round((time.monotonic() - recovery) * 1e3, 1))
         counts.kills += 1
-        self._compare(states, shown, committed)
+        with self.bench.one_copy():
+            self._compare(states, shown, committed)
         for key in self._open:
             if shown.get(key) == "completed":
                 self._judge(key)
