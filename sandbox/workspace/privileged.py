@@ -14,7 +14,7 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 from sandbox.workspace import kernel
 from sandbox.workspace.kernel import libc, syscall
@@ -24,6 +24,7 @@ _MOVE_MOUNT: Final = 429
 _FSOPEN: Final = 430
 _FSCONFIG: Final = 431
 _FSMOUNT: Final = 432
+_CLOSE_RANGE: Final = 436
 _MOUNT_SETATTR: Final = 442
 
 _AT_FDCWD: Final = -100
@@ -45,6 +46,7 @@ _STATX_MNT_ID: Final = 0x1000
 _STATX_BYTES: Final = 256
 _CLONE_NEWUSER: Final = 0x10000000
 _MAX_ID: Final = 0xFFFFFFFF
+_MAX_FD: Final = 0x7FFFFFFF
 
 _OVERLAY_OPTIONS: Final = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"), ("xino", "auto"))
 _OPAQUE: Final = "trusted.overlay.opaque"
@@ -95,13 +97,7 @@ def _new_namespace(uid_map: str, gid_map: str) -> int:
     done_read, done_write = os.pipe()
     child = os.fork()
     if child == 0:
-        # Only system calls here: other threads' locks may be held.
-        os.close(ready_read)
-        os.close(done_write)
-        result = libc.unshare(_CLONE_NEWUSER)
-        os.write(ready_write, b"\0" if result == 0 else bytes([ctypes.get_errno() & 0xFF or 1]))
-        os.read(done_read, 1)
-        os._exit(0)
+        _hold_namespace(ready_write, done_read)
     os.close(ready_write)
     os.close(done_read)
     try:
@@ -120,6 +116,25 @@ def _new_namespace(uid_map: str, gid_map: str) -> int:
         os.close(done_write)
         os.close(ready_read)
         os.waitpid(child, 0)
+
+
+def _hold_namespace(ready: int, done: int) -> NoReturn:
+    """The child: be in a new user namespace, tell its error number over `ready`, end with `done` or the parent.
+
+    Whatever happens it ends here: as a second of the process it would go on with that one's work. It lets go of what
+    the parent has open before all else: a lock that it shared would outlive a parent that is killed.
+    """
+    try:
+        # Only system calls here: other threads' locks may be held.
+        low, high = sorted((ready, done))
+        for first, last in ((0, low - 1), (low + 1, high - 1), (high + 1, _MAX_FD)):
+            if first <= last:
+                libc.syscall(_CLOSE_RANGE, first, last, 0)
+        result = libc.unshare(_CLONE_NEWUSER)
+        os.write(ready, b"\0" if result == 0 else bytes([ctypes.get_errno() & 0xFF or 1]))
+        os.read(done, 1)
+    finally:
+        os._exit(0)
 
 
 # -- overlays ----------------------------------------------------------------------------------------------------

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -288,3 +291,40 @@ def test_trimming_gives_the_blocks_of_deleted_files_back(ground: Path, image: Pa
 
 def test_the_host_says_what_it_has() -> None:
     assert privileged.probe() == {"overlay": True, "lowerdir+": True, "user_namespaces": True, "loop_devices": True}
+
+
+DIES_AS_IT_FORKS = """
+import fcntl, os, signal, sys
+from concurrent.futures import ThreadPoolExecutor
+from sandbox.workspace import privileged
+
+lock = os.open(sys.argv[1], os.O_RDWR)
+fcntl.flock(lock, fcntl.LOCK_EX)
+alive, held = os.pipe()
+fork = os.fork
+
+def die_as_it_forks():
+    child = fork()
+    if child:
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.close(held)
+    os.read(alive, 1)  # its end: the parent is gone
+    return child
+
+os.fork = die_as_it_forks
+threads = ThreadPoolExecutor()
+threads.submit(privileged.swap_namespace, 1000, 1000, 64000).result()
+"""
+
+
+def test_the_child_that_makes_a_namespace_ends_with_a_parent_that_is_killed_and_keeps_nothing_of_it(
+    tmp_path: Path,
+) -> None:
+    """It had written to nobody, failed, and gone on as a thread of the pool, with the locks of the dead for ever."""
+    lock = tmp_path / "lock"
+    lock.touch()
+    # Returns when nobody has its output open any more.
+    done = subprocess.run([sys.executable, "-c", DIES_AS_IT_FORKS, lock], capture_output=True, timeout=20, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
