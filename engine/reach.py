@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from engine.rpc.address import UnixAddress
     from engine.rpc.remote import RemoteEngine
 
-ANSWER_LIMIT: Final = timedelta(seconds=20)
+ANSWER_LIMIT: Final = timedelta(seconds=10)
 """How long whoever is rung at may take to start its server."""
 
 

@@ -22,7 +22,6 @@ from engine.execution.control import PauseMode
 from engine.execution.engine import CloseMode
 from engine.journal.states import ExecutionState
 from sandbox.docker.environment import EnvironmentBuilder
-from tests.e2e.command_bench import command_bench
 from tests.fakes.engine_world import Aside, Listening, plan_of
 from tests.fakes.slow_engine import slow_engine
 from tests.leftovers import ask_engine
@@ -386,21 +385,6 @@ async def test_a_process_that_dies_with_a_frozen_step_leaves_an_execution_that_g
         await app.engine.resume(execution_id)
         await listening.output()
         await cancelled(app, execution_id, 1)
-
-
-def test_the_commands_name_the_process_that_drives_an_execution() -> None:
-    with command_bench() as bench:
-        plan = (
-            "version: 1\nsandbox: {disk: 32MiB, memory: 128MiB}\nsteps:\n  - {id: slow, type: command, run: sleep 60}\n"
-        )
-        running = bench.start(plan)
-        running.until("slow (command)")
-        for verb in ("pause", "cancel", "rollback"):
-            refused = bench(verb, "last", expect=3)
-            assert f"in use by process {running.process.pid}" in refused.stderr
-        running.process.send_signal(signal.SIGTERM)
-        running.ended()
-        assert bench.shown("status", "last")["state"] == "cancelled"
 
 
 FILES = """

@@ -73,3 +73,16 @@ def test_what_a_killed_run_could_be_reached_by_goes_with_the_next_command(bench:
     (bench.project / "go").write_text("")
     assert bench.shown("resume", "last", "--quiet")["state"] == "completed"
     assert bench.left() == []
+
+
+def test_what_cannot_be_reached_is_told_with_the_process_that_drives_it(bench: CommandBench) -> None:
+    running = in_the_slow_step(bench)
+    in_use = f"in use by process {running.process.pid}"
+    assert in_use in bench("apply", "last", expect=3).stderr
+    running.process.send_signal(signal.SIGSTOP)
+    assert in_use in bench("cancel", "last", expect=3).stderr
+    running.process.send_signal(signal.SIGCONT)
+    running.process.send_signal(signal.SIGTERM)
+    running.ended()
+    assert bench.shown("status", "last")["state"] == "cancelled"
+    assert bench.left() == []
