@@ -5,12 +5,17 @@ Every registered point is in one of the tables; a point that is reached no more 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
 from engine.checkpoints.staging import Point
 from engine.failpoints import EnginePoint
 from sandbox.failpoints import Failpoint, SandboxPoint
+
+THOROUGH: Final = os.environ.get("SANDSTONE_THOROUGH") == "1"
+"""Also the cases that take minutes and tell little that is new: a later time of each point, each point with no room at
+all. `make test` leaves them out, `SANDSTONE_THOROUGH=1 make test` does not."""
 
 HEAD: Final = "version: 1\nsandbox: {disk: 16MiB, memory: 64MiB}\nsteps:\n"
 PLAN: Final = HEAD + (

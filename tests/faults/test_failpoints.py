@@ -39,6 +39,7 @@ from tests.faults.points import (
     ROLLBACK_POINTS,
     RUN,
     STEP_POINTS,
+    THOROUGH,
     UNDONE_APPLY_POINTS,
     Kill,
 )
@@ -229,7 +230,7 @@ def applied(bench: QuickBench) -> bool:
     return "log" in files
 
 
-@pytest.mark.parametrize("nth", ["first", "later"])
+@pytest.mark.parametrize("nth", ["first", "later"] if THOROUGH else ["later"])
 @pytest.mark.parametrize("point", APPLY_POINTS)
 def test_an_apply_killed_at_a_point_is_all_or_nothing_after_the_next_command(
     point: Point, nth: str, done: str, bench: QuickBench

@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import disk_directory
 from tests.e2e.command_bench import Running
 from tests.faults.consistency import assert_in_order, checkpoints, executions
+from tests.faults.points import THOROUGH
 from tests.faults.private_engine import wait_until
 from tests.faults.small_disk import KIB, SmallDisk, small_disk
 from tests.faults.victims import QuickBench, quick_bench
@@ -94,7 +95,7 @@ RUN_POINTS: Final = (
 )
 
 
-@pytest.mark.parametrize("room_kib", [0, 60])
+@pytest.mark.parametrize("room_kib", [0, 60] if THOROUGH else [60])
 @pytest.mark.parametrize("point", RUN_POINTS)
 def test_a_run_that_meets_a_full_disk_says_so_and_goes_on_when_there_is_room(
     point: str, room_kib: int, bench: QuickBench, disk: SmallDisk
@@ -147,7 +148,7 @@ def test_a_command_that_finds_the_disk_full_says_so_and_works_when_there_is_room
         assert bench.shown("status", done["execution_id"])["steps"][2]["stdout_tail"] == LOG
 
 
-@pytest.mark.parametrize("room_kib", [0, 12])
+@pytest.mark.parametrize("room_kib", [0, 12] if THOROUGH else [12])
 @pytest.mark.parametrize("point", ["apply-recorded", "apply-staged-one", "apply-staged", "apply-swapped-one:2"])
 def test_an_apply_that_meets_a_full_disk_is_all_or_nothing(
     point: str, room_kib: int, bench: QuickBench, disk: SmallDisk

@@ -58,7 +58,7 @@ def a_copy(bench: QuickBench) -> QuickBench:
     """A bench over a copy of the state directory, made as a backup is: files, without what is mounted."""
     other = bench.directory / "copy"
     other.mkdir()
-    shutil.copytree(bench.home, other / "home", ignore=shutil.ignore_patterns("mnt"))
+    shutil.copytree(bench.home, other / "home", ignore=shutil.ignore_patterns("mnt", "reach"))
     shutil.copytree(bench.project, other / "project")
     return replace(bench, directory=other, begun=[])
 
