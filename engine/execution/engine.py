@@ -300,11 +300,15 @@ class ExecutionEngine:
         if run is not None:
             disk_bytes = await self._blocking(run.meter.disk) if run.meter is not None else None
             return run.progress(self._clock, self._queue.position(execution_id), disk_bytes)
-        record = await self._blocking(self._journal.execution, execution_id)
-        steps = await self._blocking(self._journal.steps, execution_id)
+        return await self._blocking(self._written_progress, execution_id)
+
+    def _written_progress(self, execution_id: str) -> Progress:
+        """Blocking. What the journal has of it, at one look."""
+        record = self._journal.execution(execution_id)
+        steps = self._journal.steps(execution_id)
         done = steps_done(steps)
         running = next((step for step in steps if step.state is StepState.RUNNING), None)
-        elapsed = await self._blocking(self._journal.elapsed_ms, record)
+        elapsed = self._journal.elapsed_ms(record)
         left = None if record.state in ENDED else estimate_left(elapsed, done, len(steps))
         return Progress(
             execution_id,

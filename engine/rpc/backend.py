@@ -61,13 +61,20 @@ class Backend:
             raise NotFoundError("execution", text)
         return await self.blocking(self.journal.find, text)
 
+    async def status(self, text: str) -> tuple[ExecutionRecord, list[StepRecord]]:
+        """The execution and its steps, at one look. Raises NotFoundError."""
+
+        def look() -> tuple[ExecutionRecord, list[StepRecord]]:
+            record = self.journal.find(text)
+            return record, self.journal.steps(record.id)
+
+        if not text:
+            raise NotFoundError("execution", text)
+        return await self.blocking(look)
+
     async def execution(self, execution_id: str) -> ExecutionRecord:
         """By its full id. Raises NotFoundError."""
         return await self.blocking(self.journal.execution, execution_id)
-
-    async def steps(self, execution_id: str) -> list[StepRecord]:
-        """In plan order."""
-        return await self.blocking(self.journal.steps, execution_id)
 
     async def remember(self, request: Request | None, execution_id: str, result: str = "") -> None:
         """For what is no harm when it is done twice: remembered after it was done."""

@@ -121,8 +121,7 @@ class ExecutionService(service_grpc.ExecutionServiceServicer):
 
     @unary
     async def GetStatus(self, request: service_pb.GetStatusRequest, context: Context) -> service_pb.GetStatusResponse:
-        record = await self._backend.find(request.execution_id)
-        steps = await self._backend.steps(record.id)
+        record, steps = await self._backend.status(request.execution_id)
         return service_pb.GetStatusResponse(
             execution=execution_message(record), steps=[step_message(step) for step in steps]
         )
