@@ -82,7 +82,6 @@ class Origin:
 
 
 DEFAULT_OPTIONS: Final = ApplyOptions()
-UNKNOWN_ORIGIN: Final = Origin()
 
 
 class Applier:

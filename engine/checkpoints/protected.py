@@ -231,7 +231,6 @@ def _matches(spec: pathspec.GitIgnoreSpec, path: bytes) -> bool:
 
 
 ORDINARY_MODE: Final = 0o755
-SPECIAL_BITS: Final = 0o7000
 
 
 def normal_mode(mode: int, before: int | None) -> int:

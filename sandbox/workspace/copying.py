@@ -157,13 +157,7 @@ class CopyingLayerStore:
             self._release_unneeded()
 
     def _release_unneeded(self) -> None:
-        needed: set[VolumeId] = set()
-        waiting = [*self._asked_for, *self._borrowed]
-        while waiting:
-            using = waiting.pop()
-            if using not in needed:
-                needed.add(using)
-                waiting += self._register.volumes_below(using)
+        needed = self._register.volumes_needed([*self._asked_for, *self._borrowed])
         self._release(set(self._locks) - needed)
 
     def _release(self, volumes: Iterable[VolumeId]) -> None:

@@ -23,7 +23,7 @@ import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -333,6 +333,17 @@ class Register:
         )
         with self._reading() as connection:
             return {VolumeId(str(row[0])) for row in connection.execute(statement, (volume,))}
+
+    def volumes_needed(self, volumes: Iterable[VolumeId]) -> set[VolumeId]:
+        """These volumes, and all that layers of them stand on, directly or not."""
+        needed: set[VolumeId] = set()
+        waiting = list(volumes)
+        while waiting:
+            using = waiting.pop()
+            if using not in needed:
+                needed.add(using)
+                waiting += self.volumes_below(using)
+        return needed
 
     def children(self, layer: str) -> list[Placed]:
         """The layers that stand directly on this one."""
