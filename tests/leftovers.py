@@ -1,7 +1,8 @@
-"""What a run of the tests may have left on the machine: containers, networks, mounts, loop devices, files.
+"""What a run of the tests may have left on the machine: containers, networks, processes, mounts, loop devices, files.
 
 `observe` looks, `new_since` compares. Only things that carry the project's name count: containers and networks
-with the label `sandstone`, and mounts, loop devices and files with `sandstone` in their path or backing file.
+with the label `sandstone`, mounts, loop devices and files with `sandstone` in their path or backing file, and
+processes that are children of the tests, ended ones too that nobody has waited for.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def observe() -> Observation:
     looks: dict[str, Callable[[], Iterable[str]]] = {
         "container": _containers,
         "network": _networks,
+        "process": child_processes,
         "mount": _mounts,
         "loop device": _loop_devices,
         "file": _files,
@@ -88,6 +90,19 @@ def _labelled(path: str) -> list[dict[str, Any]]:
     except OSError:
         return []
     return answer if isinstance(answer, list) else []
+
+
+def child_processes() -> Iterable[str]:
+    """A line for each child of this process: number and name."""
+    for entry in os.listdir("/proc"):
+        if not entry.isdecimal():
+            continue
+        try:
+            name, _, fields = Path("/proc", entry, "stat").read_text().partition("(")[2].rpartition(")")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # It has ended and was waited for.
+        if int(fields.split()[1]) == os.getpid():
+            yield f"{entry} {name}"
 
 
 def _mounts() -> Iterable[str]:

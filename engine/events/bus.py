@@ -23,7 +23,7 @@ OUTPUT_BYTES: Final = 4 << 20
 class Subscription:
     """One listener's queue; iterate it with `async for`, or `wait` and `take`. Ends when closed and drained.
 
-    dropped_output, dropped_output_bytes: chunks left out so far. gap: events were; the reader resets it.
+    dropped_output_bytes: of chunks left out so far. gap: events were; the reader resets it.
     """
 
     def __init__(self, bus: EventBus, execution_id: str | None, capacity: int, output_bytes: int) -> None:
@@ -34,7 +34,6 @@ class Subscription:
         self._items: deque[Event | OutputChunk] = deque()
         self._wake = asyncio.Event()
         self._closed = False
-        self.dropped_output = 0
         self.dropped_output_bytes = 0
         self.gap = False
 
@@ -52,7 +51,6 @@ class Subscription:
         self._wake.set()
 
     def _drop(self, chunk: OutputChunk) -> None:
-        self.dropped_output += 1
         self.dropped_output_bytes += len(chunk.data)
 
     def _drop_one_output(self) -> bool:

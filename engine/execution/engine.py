@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -264,13 +264,10 @@ class ExecutionEngine:
         Raises:
           NotFoundError; WrongStateError: it has completed or failed; ExecutionLockedError: another process has it.
         """
-        run = await self._find_live(execution_id)
-        if run is None:
-            async with self._unled.alone(execution_id):
-                run = await self._find_live(execution_id)
-                if run is None:
-                    return await self._cancel_unled(execution_id, reason)
-        await run.control.cancel(reason)
+        found = await self._live_or(execution_id, lambda unled: self._cancel_unled(unled, reason))
+        if not isinstance(found, Run):
+            return found
+        await found.control.cancel(reason)
         await self._supervisor.wait(execution_id)
         async with self._unled.alone(execution_id):
             return await self._cancel_unled(execution_id, reason)
@@ -425,6 +422,19 @@ class ExecutionEngine:
             yield
         finally:
             await self._blocking(self._locks.release, lock)
+
+    async def _live_or(
+        self, execution_id: str, unled: Callable[[str], Awaitable[ExecutionRecord]]
+    ) -> Run | ExecutionRecord:
+        """The run, while this process drives it; else what `unled` makes of an execution that nobody drives.
+
+        A run is not waited for behind other verbs: what is to stop it must reach it at once.
+        """
+        run = await self._find_live(execution_id)
+        if run is not None:
+            return run
+        async with self._unled.alone(execution_id):
+            return await self._find_live(execution_id) or await unled(execution_id)
 
     async def _find_live(self, execution_id: str) -> Run | None:
         """The run, while this process drives it; what has come to its end is waited for."""

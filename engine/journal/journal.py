@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -186,12 +186,6 @@ class Journal:
             found = rows.select(connection, "baseline", "WHERE execution_id=?", execution_id)
             rows.require_whole(connection, "baseline", execution_id, [row[1] for row in found])
         return {bytes(path): json.loads(entry) for _, path, entry in found}
-
-    def baseline_missing(self, execution_id: str, paths: Sequence[bytes]) -> list[bytes]:
-        """Those of `paths` that have no baseline yet."""
-        where = "WHERE execution_id=? AND path=?"
-        with self._database.reading() as connection:
-            return [path for path in paths if not rows.select(connection, "baseline", where, execution_id, path)]
 
     # -- requests --------------------------------------------------------------------------------
 

@@ -345,13 +345,6 @@ class OverlayLayerStore:
         """Where a layer of this place is in an open volume."""
         return self._open.get(volume).shelf.layer(place)
 
-    def committed_upper(self, name: LayerName) -> Path:
-        """What committed layer `name` changed, on disk. Only to be read. Raises LayerNotFoundError."""
-        row = self._chains.committed(name)
-        if row.layer.empty:
-            return self._open.get(row.layer.volume).shelf.nothing
-        return self.layer_directory(row.layer.volume, row.place)
-
     def lower_count(self, name: LayerName) -> int:
         """How many directories a mount over `name` lies on, the mask not counted. Raises LayerNotFoundError."""
         return len(self._chains.visible(name)) + 1

@@ -89,10 +89,6 @@ class Volumes:
         """Where the volume's files are while it is open."""
         return self._mounted / volume
 
-    def is_open(self, volume: VolumeId) -> bool:
-        """Whether this process holds it."""
-        return volume in self._held
-
     def create(self, volume: VolumeId, limit: DiskLimit, owner: tuple[int, int]) -> None:
         """Make an empty volume whose directory belongs to `owner`; nobody else can hold it before `publish`.
 

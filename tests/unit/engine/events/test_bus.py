@@ -40,7 +40,7 @@ async def test_output_is_dropped_before_events() -> None:
     bus.publish(chunk())
     items = await drain(subscription)
     assert [item.sequence for item in items if isinstance(item, Event)] == [1, 2]
-    assert subscription.dropped_output == 2
+    assert subscription.dropped_output_bytes == 2 * len(chunk().data)
     assert not subscription.gap
 
 

@@ -134,7 +134,6 @@ def test_what_the_baseline_holds_is_never_overwritten(journal: Journal) -> None:
     with journal.transaction() as tx:
         tx.add_baseline(A, {b"x\xff": None, b"y": None})
     assert journal.baseline(A) == {b"x\xff": {"kind": "file"}, b"y": None}
-    assert journal.baseline_missing(A, [b"x\xff", b"z"]) == [b"z"]
 
 
 def test_rows_survive_reopening(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -64,20 +64,20 @@ def test_a_journal_that_another_process_is_making_is_a_busy_store(tmp_path: Path
     Database(tmp_path / "journal.db").close()
 
 
-def _open_often(path: Path, count: int) -> None:
-    for _ in range(count):
-        Database(path).close()
+OPEN_OFTEN = """
+import sys
+from pathlib import Path
+from engine.journal.database import Database
+for _ in range(5):
+    Database(Path(sys.argv[1])).close()
+"""
 
 
 def test_processes_that_open_a_new_journal_together_make_one(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_open_often, args=(tmp_path / "journal.db", 5)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
-    with closing(Database(tmp_path / "journal.db")) as database:
+    path = tmp_path / "journal.db"
+    processes = [subprocess.Popen([sys.executable, "-c", OPEN_OFTEN, path]) for _ in range(4)]
+    assert [process.wait() for process in processes] == [0, 0, 0, 0]
+    with closing(Database(path)) as database:
         database.check()
 
 

@@ -196,8 +196,9 @@ def test_a_volume_is_never_opened_without_its_room(make: Make, monkeypatch: pyte
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(HostDiskFullError):
         volumes.open(ONE, LIMIT)
-    assert not volumes.is_open(ONE)
     assert not path.exists()
+    with volumes.removal(ONE) as unheld:
+        assert unheld
 
 
 def test_the_smallest_and_oddest_limits_make_a_volume(make: Make) -> None:
