@@ -9,6 +9,7 @@ because other work may be going on at the same time.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import inspect
 import os
 import shutil
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import grpc
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
@@ -60,6 +62,19 @@ def _loop_is_never_blocked(request: pytest.FixtureRequest) -> Iterator[BlockBust
         return
     with blockbuster_ctx("engine") as guard:
         yield guard
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _grpc_stays_up() -> Iterator[None]:
+    """gRPC's poller ends with the suite, not with the last channel.
+
+    The collector frees channels and calls whenever it runs; the last one freed makes gRPC join its poller's thread,
+    on the event loop of whichever test runs then, and that test would fail for it.
+    """
+    importlib.import_module("engine.rpc")  # it tells gRPC, before it starts, that this process forks
+    grpc.aio.init_grpc_aio()
+    yield
+    grpc.aio.shutdown_grpc_aio()
 
 
 def disk_directory() -> Path:
