@@ -9,7 +9,6 @@ because other work may be going on at the same time.
 from __future__ import annotations
 
 import ctypes
-import importlib
 import inspect
 import os
 import shutil
@@ -71,7 +70,6 @@ def _grpc_stays_up() -> Iterator[None]:
     The collector frees channels and calls whenever it runs; the last one freed makes gRPC join its poller's thread,
     on the event loop of whichever test runs then, and that test would fail for it.
     """
-    importlib.import_module("engine.rpc")  # it tells gRPC, before it starts, that this process forks
     grpc.aio.init_grpc_aio()
     yield
     grpc.aio.shutdown_grpc_aio()

@@ -8,13 +8,15 @@ Errors are OSError with the kernel's errno and a message that names the call.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 import stat
 import struct
+import subprocess
 from collections.abc import Callable, Sequence
-from typing import Final, NoReturn
+from typing import Final
 
 from sandbox.workspace import kernel
 from sandbox.workspace.kernel import libc, syscall
@@ -24,7 +26,6 @@ _MOVE_MOUNT: Final = 429
 _FSOPEN: Final = 430
 _FSCONFIG: Final = 431
 _FSMOUNT: Final = 432
-_CLOSE_RANGE: Final = 436
 _MOUNT_SETATTR: Final = 442
 
 _AT_FDCWD: Final = -100
@@ -44,9 +45,7 @@ _MOUNT_ATTR_IDMAP: Final = 0x00100000
 _STATX_INO: Final = 0x100
 _STATX_MNT_ID: Final = 0x1000
 _STATX_BYTES: Final = 256
-_CLONE_NEWUSER: Final = 0x10000000
 _MAX_ID: Final = 0xFFFFFFFF
-_MAX_FD: Final = 0x7FFFFFFF
 
 _OVERLAY_OPTIONS: Final = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"), ("xino", "auto"))
 _OPAQUE: Final = "trusted.overlay.opaque"
@@ -69,13 +68,17 @@ class _OpenHow(ctypes.Structure):
 
 # -- user namespaces as id maps --------------------------------------------------------------------------------
 
+_STAND_STILL: Final = ("unshare", "--user", "--", "cat")
+_PIPE: Final = subprocess.PIPE
+_MAX_MESSAGE: Final = 500
+
 _namespaces: dict[tuple[int, int, int], int] = {}
 
 
 def swap_namespace(owner_uid: int, owner_gid: int, sandbox_id: int) -> int:
     """A user namespace that exchanges owner and sandbox id and leaves every other id as it is; kept open.
 
-    Made by a child that exits at once: the namespace lives on by the descriptor.
+    Made by a child that ends at once: the namespace lives on by the descriptor.
     """
     key = (owner_uid, owner_gid, sandbox_id)
     if key not in _namespaces:
@@ -93,48 +96,40 @@ def _swap(one: int, other: int) -> str:
 
 
 def _new_namespace(uid_map: str, gid_map: str) -> int:
-    ready_read, ready_write = os.pipe()
-    done_read, done_write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _hold_namespace(ready_write, done_read)
-    os.close(ready_write)
-    os.close(done_read)
+    """Of a program that stands still in it until its stdin ends, which it does with this process at the latest.
+
+    Not of a fork: what others registered to run in every fork's child would run too (gRPC starts threads there, and
+    a process with threads gets no user namespace), and the child would keep what is open and locked here.
+    """
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     try:
-        status = os.read(ready_read, 1)
-        if status != b"\0":
-            code = status[0] if status else errno.EIO
-            raise OSError(code, f"unshare(CLONE_NEWUSER): {os.strerror(code)}")
+        child = subprocess.Popen(
+            _STAND_STILL, stdin=_PIPE, stdout=_PIPE, stderr=_PIPE, bufsize=0, cwd="/", env=environment
+        )
+    except FileNotFoundError:
+        raise OSError(errno.ENOENT, "unshare is missing (package util-linux)") from None
+    with child:
+        _wait_until_it_stands(child)
         for name, text in (("uid_map", uid_map), ("gid_map", gid_map)):
-            fd = os.open(f"/proc/{child}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+            fd = os.open(f"/proc/{child.pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
             try:
                 os.write(fd, text.encode())
             finally:
                 os.close(fd)
-        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        os.close(done_write)
-        os.close(ready_read)
-        os.waitpid(child, 0)
+        return os.open(f"/proc/{child.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _hold_namespace(ready: int, done: int) -> NoReturn:
-    """The child: be in a new user namespace, tell its error number over `ready`, end with `done` or the parent.
-
-    Whatever happens it ends here: as a second of the process it would go on with that one's work. It lets go of what
-    the parent has open before all else: a lock that it shared would outlive a parent that is killed.
-    """
-    try:
-        # Only system calls here: other threads' locks may be held.
-        low, high = sorted((ready, done))
-        for first, last in ((0, low - 1), (low + 1, high - 1), (high + 1, _MAX_FD)):
-            if first <= last:
-                libc.syscall(_CLOSE_RANGE, first, last, 0)
-        result = libc.unshare(_CLONE_NEWUSER)
-        os.write(ready, b"\0" if result == 0 else bytes([ctypes.get_errno() & 0xFF or 1]))
-        os.read(done, 1)
-    finally:
-        os._exit(0)
+def _wait_until_it_stands(child: subprocess.Popen[bytes]) -> None:
+    """Returns when `cat` answers, so when unshare(1) has done its part; raises what kept it from that."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(b"?")
+    if child.stdout.read(1) != b"?":
+        why = child.stderr.read(_MAX_MESSAGE).decode("ascii", "replace").strip()
+        code = next((code for code in errno.errorcode if why.endswith(os.strerror(code))), errno.EIO)
+        raise OSError(code, f"unshare --user: {why.rpartition(': ')[2] or 'it ended'}")
 
 
 # -- overlays ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A controller forks to make user namespaces, and grpc must stay out of that."""
+"""A controller makes user namespaces in children, and gRPC, whose fork handlers start threads, stays out of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 SCRIPT = """
 import asyncio, os, sys
-from engine.rpc import server
 import grpc
+from engine.rpc import server
 from sandbox.workspace.privileged import swap_namespace
 
 async def main():

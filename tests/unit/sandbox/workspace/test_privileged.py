@@ -295,25 +295,20 @@ def test_the_host_says_what_it_has() -> None:
     assert privileged.probe() == {"overlay": True, "lowerdir+": True, "user_namespaces": True, "loop_devices": True}
 
 
-DIES_AS_IT_FORKS = """
-import fcntl, os, signal, sys
+DIES_AS_IT_SPAWNS = """
+import fcntl, os, signal, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 from sandbox.workspace import privileged
 
 lock = os.open(sys.argv[1], os.O_RDWR)
 fcntl.flock(lock, fcntl.LOCK_EX)
-alive, held = os.pipe()
-fork = os.fork
 
-def die_as_it_forks():
-    child = fork()
-    if child:
+class DiesAsItSpawns(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
         os.kill(os.getpid(), signal.SIGKILL)
-    os.close(held)
-    os.read(alive, 1)  # its end: the parent is gone
-    return child
 
-os.fork = die_as_it_forks
+subprocess.Popen = DiesAsItSpawns
 threads = ThreadPoolExecutor()
 threads.submit(privileged.swap_namespace, 1000, 1000, 64000).result()
 """
@@ -322,11 +317,52 @@ threads.submit(privileged.swap_namespace, 1000, 1000, 64000).result()
 def test_the_child_that_makes_a_namespace_ends_with_a_parent_that_is_killed_and_keeps_nothing_of_it(
     tmp_path: Path,
 ) -> None:
-    """It had written to nobody, failed, and gone on as a thread of the pool, with the locks of the dead for ever."""
+    """It had outlived the parent once, with the locks of the dead for ever."""
     lock = tmp_path / "lock"
     lock.touch()
     # Returns when nobody has its output open any more.
-    done = subprocess.run([sys.executable, "-c", DIES_AS_IT_FORKS, lock], capture_output=True, timeout=20, check=False)
+    done = subprocess.run([sys.executable, "-c", DIES_AS_IT_SPAWNS, lock], capture_output=True, timeout=20, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     with lock.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+STARTS_THREADS_IN_EVERY_FORK = """
+import os, threading
+from sandbox.workspace import privileged
+
+os.register_at_fork(after_in_child=threading.Thread(target=threading.Event().wait, daemon=True).start)
+print(os.readlink(f"/proc/self/fd/{privileged.swap_namespace(1000, 1000, 64000)}"))
+"""
+
+
+def test_a_program_that_starts_threads_in_the_children_of_its_forks_gets_its_namespace() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STARTS_THREADS_IN_EVERY_FORK], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.stdout.startswith("user:["), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "message"),
+    [
+        ("", errno.ENOENT, r"unshare is missing \(package util-linux\)"),
+        (
+            "#!/bin/sh\necho 'unshare: failed: No space left on device' >&2; exit 1",
+            errno.ENOSPC,
+            "No space left",
+        ),
+        ("#!/bin/sh\nexit 1", errno.EIO, "it ended"),
+    ],
+    ids=["missing", "refused", "silent"],
+)
+def test_why_there_is_no_namespace_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, code: int, message: str
+) -> None:
+    if program:
+        (tmp_path / "unshare").write_text(program)
+        (tmp_path / "unshare").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}")
+    with pytest.raises(OSError, match=message) as caught:
+        privileged.swap_namespace(54_322, 54_322, SANDBOX_UID)
+    assert caught.value.errno == code
