@@ -18,7 +18,8 @@ from sandbox.workspace.copying import CopyingLayerStore
 from sandbox.workspace.layer import LayerKey, LayerName
 from sandbox.workspace.manifest import Entry, EntryKind, Manifest
 from sandbox.workspace.store import LayerStore
-from tests.conformance.layer_store_suite import LIMIT, VOLUME, LayerStoreSuite
+from tests.conformance.layer_rig import LIMIT, VOLUME
+from tests.conformance.layer_store_suite import LayerStoreSuite
 
 
 class TestCopyingLayerStore(LayerStoreSuite):

@@ -22,7 +22,8 @@ from sandbox.workspace.mounts import KernelMounter, RemoteMounter
 from sandbox.workspace.overlay import OverlayLayerStore
 from sandbox.workspace.register import Register
 from sandbox.workspace.store import LayerStore
-from tests.conformance.layer_store_suite import VOLUME, LayerStoreSuite, Rig
+from tests.conformance.layer_rig import VOLUME, Rig
+from tests.conformance.layer_store_suite import LayerStoreSuite
 
 
 class OverlayRig:
