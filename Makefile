@@ -35,6 +35,7 @@ test-fast: ## tests that need no engine
 	@$(PYTHON_BIN)/pytest -m "not docker"
 
 bench: setup ## measure; figures in docs/benchmarks.md
+	@.ci/setup measuring
 	@.ci/bench
 
 soak: setup ## kill the controller 500 times at random; figures in docs/soak.md

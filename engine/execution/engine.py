@@ -338,12 +338,7 @@ class ExecutionEngine:
 
     async def _roll_back_unled(self, execution_id: str, to: str | None, request: Request | None) -> CheckpointRecord:
         async with self._locked(execution_id):
-            record = await self._blocking(self._journal.execution, execution_id)
-            if record.state not in ROLLBACK_ALLOWED:
-                raise WrongStateError("roll back", execution_id, record.state.value, _names(ROLLBACK_ALLOWED))
-            head = await self._blocking(self._journal.checkpoint, execution_id, record.head)
-            target = await self._blocking(self._rollback.target, execution_id, head, to)
-            steps = await self._blocking(self._journal.steps, execution_id)
+            record, target, steps = await self._blocking(self._before_rollback, execution_id, to)
             reason = f"rolled back to {target.id}"
 
             def pause(tx: Transaction) -> None:
@@ -357,11 +352,21 @@ class ExecutionEngine:
             )
             return target
 
+    def _before_rollback(
+        self, execution_id: str, to: str | None
+    ) -> tuple[ExecutionRecord, CheckpointRecord, list[StepRecord]]:
+        """Blocking, at one look: the execution, where it goes back to, and its steps."""
+        record = self._journal.execution(execution_id)
+        if record.state not in ROLLBACK_ALLOWED:
+            raise WrongStateError("roll back", execution_id, record.state.value, _names(ROLLBACK_ALLOWED))
+        target = self._rollback.target(execution_id, record.head, to)
+        return record, target, self._journal.steps(execution_id)
+
     async def _roll_back_live(self, run: Run, to: str | None, request: Request | None) -> CheckpointRecord:
         async with run.verbs:
             if run.record.state is not ExecutionState.PAUSED:
                 raise WrongStateError("roll back", run.id, run.record.state.value, _names(ROLLBACK_ALLOWED))
-            target = await self._blocking(self._rollback.target, run.id, run.head, to)
+            target = await self._blocking(self._rollback.target, run.id, run.head.id, to)
             await self._pauses.stand_still(run)
             run.steps = await self._rollback.roll_back(
                 run.id, run.steps, target, "asked for", reopen=True, request=request

@@ -56,10 +56,10 @@ class Recovery:
     def one(self, execution_id: str, reason: str = REASON) -> list[Event]:
         """Put one in order if that is needed; the caller holds its lock. The events of it, which nobody was told."""
         record: ExecutionRecord = self.journal.execution(execution_id)
-        steps = self.journal.steps(execution_id)
-        frozen = record.state is ExecutionState.PAUSED and any(step.state is StepState.RUNNING for step in steps)
+        frozen = record.state is ExecutionState.PAUSED and self.journal.is_in_a_step(execution_id)
         if record.state not in (ExecutionState.RUNNING, ExecutionState.IDLE) and not frozen:
             return []
+        steps = self.journal.steps(execution_id)
         # First, because nobody looks any more once it is paused.
         _remove_unnamed(self.journal, self.store, execution_id)
         self.logs.tidy(execution_id)

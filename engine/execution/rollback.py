@@ -14,7 +14,7 @@ from engine.events.types import EventKind
 from engine.execution.decide import undone_steps
 from engine.execution.writer import JournalWriter
 from engine.failpoints import EnginePoint
-from engine.journal.journal import Transaction
+from engine.journal.journal import Transaction, checkpoint_among
 from engine.journal.records import CheckpointKind, CheckpointRecord, Request, StepRecord
 from engine.journal.states import StepState
 from sandbox.failpoints import reached
@@ -26,18 +26,20 @@ class RollbackService:
     def __init__(self, writer: JournalWriter) -> None:
         self._writer = writer
 
-    def target(self, execution_id: str, head: CheckpointRecord, to: str | None) -> CheckpointRecord:
-        """The checkpoint to go back to: `to`, or the one before `head`. Blocking.
+    def target(self, execution_id: str, head: str, to: str | None) -> CheckpointRecord:
+        """The checkpoint to go back to: `to`, or the one before the one with the id `head`. Blocking.
 
         Raises:
           NotFoundError: no such checkpoint, none before the start, or it is a failed attempt's.
         """
+        records = self._writer.journal.checkpoints(execution_id)
         if to is None:
-            if head.parent is None:
-                text = f"execution {execution_id} is at its start ({head.id}): nothing is before that"
+            parent = checkpoint_among(records, head).parent
+            if parent is None:
+                text = f"execution {execution_id} is at its start ({head}): nothing is before that"
                 raise NotFoundError("earlier checkpoint", execution_id, message=text)
-            return self._writer.journal.checkpoint(execution_id, head.parent)
-        found = self._writer.journal.checkpoint(execution_id, to)
+            return checkpoint_among(records, parent)
+        found = checkpoint_among(records, to)
         if found.kind is CheckpointKind.FAILED:
             text = f"checkpoint {found.id} is what a failed attempt left: an execution cannot go on from there"
             raise NotFoundError("earlier checkpoint", execution_id, message=text)
@@ -70,11 +72,10 @@ class RollbackService:
         skipped steps become `pending` too, so that a resume runs them again.
         Emits rollback-started and rollback-completed. also: further writes of the same transaction.
         """
-        checkpoints = await self._writer.blocking(self._writer.journal.checkpoints, execution_id)
-        undone = {step.index for step in undone_steps(steps, checkpoints, target.id)}
         reopened = {step.index for step in steps if reopen and step.state in (StepState.FAILED, StepState.SKIPPED)}
 
-        def change(tx: Transaction) -> None:
+        def change(tx: Transaction) -> set[int]:
+            undone = {step.index for step in undone_steps(steps, tx.checkpoints(execution_id), target.id)}
             tx.emit(execution_id, EventKind.ROLLBACK_STARTED, None, to=target.id, name=target.name, reason=reason)
             for index in undone:
                 tx.move_step(execution_id, index, StepState.ROLLED_BACK)
@@ -91,9 +92,10 @@ class RollbackService:
             if request is not None:
                 tx.remember(request, execution_id, target.id)
             also(tx)
+            return undone
 
         reached(EnginePoint.BEFORE_ROLLBACK)
-        await self._writer.write(change)
+        undone = await self._writer.write(change)
         reached(EnginePoint.AFTER_ROLLBACK)
         return [
             replace(step, state=StepState.ROLLED_BACK)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -97,6 +97,12 @@ class Journal:
             _require_found(all(record.state is ExecutionState.PAUSED for record in found), "state")
         return found
 
+    def is_in_a_step(self, execution_id: str) -> bool:
+        """One of its steps is running. A look that does not check the rows: read them before acting on it."""
+        with self._database.reading() as connection:
+            query = "SELECT 1 FROM steps WHERE execution_id=? AND state=? LIMIT 1"
+            return connection.execute(query, (execution_id, StepState.RUNNING.value)).fetchone() is not None
+
     def execution(self, execution_id: str) -> ExecutionRecord:
         """By its full id. Raises NotFoundError."""
         with self._database.reading() as connection:
@@ -159,14 +165,8 @@ class Journal:
             return rows.checkpoints(connection, execution_id)
 
     def checkpoint(self, execution_id: str, text: str) -> CheckpointRecord:
-        """By id (`c3`), else by name (the newest of that name). Raises NotFoundError with near names."""
-        records = self.checkpoints(execution_id)
-        for wanted in ("id", "name"):
-            for record in reversed(records):
-                if text == getattr(record, wanted):
-                    return record
-        names = [record.id for record in records] + [record.name for record in records]
-        raise NotFoundError("checkpoint", text, difflib.get_close_matches(text, names, 3))
+        """As `checkpoint_among` says. Raises NotFoundError with near names."""
+        return checkpoint_among(self.checkpoints(execution_id), text)
 
     def events(self, execution_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
         """Events with a sequence above `after`, in order."""
@@ -204,6 +204,16 @@ def _prefixed(connection: sqlite3.Connection, text: str) -> list[ExecutionRecord
     if not text or not _HEX.issuperset(text):
         return []
     return _executions(connection, "WHERE id>=? AND id<? ORDER BY id LIMIT 5", text, f"{text}g")
+
+
+def checkpoint_among(records: Sequence[CheckpointRecord], text: str) -> CheckpointRecord:
+    """The one with this id (`c3`), else the newest of this name. Raises NotFoundError with near names."""
+    for wanted in ("id", "name"):
+        for record in reversed(records):
+            if text == getattr(record, wanted):
+                return record
+    names = [record.id for record in records] + [record.name for record in records]
+    raise NotFoundError("checkpoint", text, difflib.get_close_matches(text, names, 3))
 
 
 def _require_found(right: bool, index: str) -> None:

@@ -258,9 +258,7 @@ def test_rollback_from_the_start_says_where_it_is_and_what_to_type(
     ran: FakeApplication, sandstone: Sandstone, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def rollback(execution_id: str, to: str | None = None) -> CheckpointRecord:
-        return RollbackService(JournalWriter(ran.journal, EventBus(), asyncio.to_thread)).target(
-            execution_id, ran.journal.checkpoint(execution_id, "c0"), to
-        )
+        return RollbackService(JournalWriter(ran.journal, EventBus(), asyncio.to_thread)).target(execution_id, "c0", to)
 
     monkeypatch.setattr(ran.engine, "rollback", rollback)
     assert sandstone(ran, "rollback", "last") == 2
