@@ -34,8 +34,8 @@ def first_specs(plan: Plan, image_id: str) -> list[SandboxSpec]:
 
 
 def _specs_of(plan: Plan, image_id: str, step: Step) -> list[SandboxSpec]:
-    """The sandboxes that one attempt of the step claims, in order."""
-    settings = plan.settings_for(step)
+    """The sandboxes that one attempt of the step claims, in order. Most steps of a long plan claim none, and say so
+    before their settings are resolved."""
     acts = step.type in RUNS_SANDBOX or getattr(step, "patch", None) is not None
-    checks = bool(settings.checks) and step.type not in RUNS_SANDBOX
-    return [sandbox_spec(image_id, settings)] * (acts + checks)
+    checks = bool(plan.checks_for(step)) and step.type not in RUNS_SANDBOX
+    return [sandbox_spec(image_id, plan.settings_for(step))] * (acts + checks) if acts or checks else []

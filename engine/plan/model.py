@@ -168,8 +168,12 @@ class Plan(PlanHeader):
             retry_failures=step.flaky or step.retry is not None or self.retry is not None,
             on_failure=on_failure,
             rollback_to=self._rollback_target(step) if on_failure is OnFailure.ROLLBACK else None,
-            checks=self.checks if step.checks is None else step.checks,
+            checks=self.checks_for(step),
         )
+
+    def checks_for(self, step: StepBase) -> tuple[str, ...]:
+        """The checks after one of this plan's steps: what its settings have, for less."""
+        return self.checks if step.checks is None else step.checks
 
     def _rollback_target(self, step: StepBase) -> str | None:
         """The step that a failure of `step` goes back to; None when the plan's comes only after it."""
