@@ -214,7 +214,7 @@ def progress_record(message: pb.Progress) -> Progress:
 
 # -- findings and tests ----------------------------------------------------------------------------------------------
 
-_FINDING_TEXTS: Final = ("rule", "severity", "message", "check", "category", "help_url", "fingerprint")
+_FINDING_TEXTS: Final = ("rule", "severity", "message", "check", "category", "help_url", "fingerprint", "reference")
 _FINDING_NUMBERS: Final = ("line", "column", "end_line", "end_column")
 
 

@@ -3,7 +3,8 @@
 What the script does, in this order:
 
 1. drops every directory of PATH that is relative or inside the workspace, so that no planted program is found;
-2. reads the named paths from stdin and counts the Python files among them: the frame `selection`;
+2. reads from stdin the named paths, a blank line and the archive of our own programs, and counts the Python files
+   among what is named: the frame `selection`;
 3. runs side by side the checks that run no code of the project, and prints their frames;
 4. then runs, one after the other, those that do.
 
@@ -15,12 +16,14 @@ image: a POSIX shell with the usual small programs (coreutils and findutils, or 
 
 from __future__ import annotations
 
+import base64
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from engine.validation.archive import pack
 from engine.validation.frames import END, SELECTION, Reading, read_frames
 from engine.validation.selection import SKIPPED_DIRECTORIES, Selection
 from engine.validation.validator import Check, ToolOutput, ToolPlaces
@@ -74,6 +77,7 @@ export PATH root work tools where=$tools:$PATH
 targets=$work/targets listed=$work/listed missing=$work/missing tops=$work/tops
 : >"$targets" && : >"$listed" && : >"$missing" && : >"$tops" || exit 70
 while IFS= read -r path; do
+  case $path in ./*) ;; *) break ;; esac
   if [ -d "$path" ] && [ ! -h "$path" ]; then
     printf '%s\\n' "$path" >>"$listed"
     printf '%s\\n' "$path" >>"$targets"
@@ -88,6 +92,8 @@ while IFS= read -r path; do
   fi
 done
 [ "$named" = 1 ] || printf '.\\n' | tee "$targets" >"$tops"
+programs=$work/programs.zip
+[ "$packed" = 0 ] || base64 -d >"$programs" || exit 70
 """
 
 _COUNT: Final = """\
@@ -164,7 +170,7 @@ def batch_request(
     return ExecRequest(
         command=("/bin/sh", "-c", _script(batch, selection, places, nonce, timeout)),
         cwd=places.root,
-        stdin=selection.listing(),
+        stdin=f"{selection.listing()}\n{_archive(batch)}",
         timeout=timeout,
         output_limit_bytes=len(batch) * (MAX_STDOUT_BYTES + MAX_STDERR_BYTES) + _FRAMING_BYTES,
     )
@@ -221,11 +227,12 @@ def _script(batch: Sequence[Check], selection: Selection, places: ToolPlaces, no
     limits = time_limits(batch, timeout)
     return "".join(
         (
-            f"nonce={nonce} tools={shlex.quote(places.tools)} named={0 if selection.whole else 1}\n",
+            f"nonce={nonce} tools={shlex.quote(places.tools)} named={0 if selection.whole else 1}"
+            f" packed={int(any(check.programs for check in batch))}\n",
             f"max_out={MAX_STDOUT_BYTES} max_err={MAX_STDERR_BYTES} blocks={MAX_STDOUT_BYTES // 512}\n",
             _SET_UP,
             _COUNT % _find_expression(),
-            "export named targets listed python_files\n",
+            "export named targets listed programs python_files\n",
             _RUNNING,
             f'frame {SELECTION} "$python_files" "$missing" /dev/null\n',
             *(_begin(n, check, limits[n]) for n, check in enumerate(batch) if not check.runs_project_code),
@@ -238,6 +245,12 @@ def _script(batch: Sequence[Check], selection: Selection, places: ToolPlaces, no
             f"frame {END} 0 /dev/null /dev/null\n",
         )
     )
+
+
+def _archive(batch: Sequence[Check]) -> str:
+    """The programs of the batch in base64; "" when there are none."""
+    modules = frozenset(name for check in batch for name in check.programs)
+    return base64.b64encode(pack(modules)).decode("ascii") if modules else ""
 
 
 def _begin(number: int, check: Check, limit: int) -> str:

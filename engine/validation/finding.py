@@ -65,7 +65,8 @@ class Finding:
     """One result of a validator.
 
     rule: the tool's code for it. check: the check that found it. category: what kind of fault, over all tools
-    (`syntax`, `lint`, `type`, `tool`). fingerprint: the same for the same fault after lines were moved, and
+    (`syntax`, `lint`, `type`, `tool`, ...). reference: what the rule stands for in a catalogue of faults, `CWE-89` or
+    `WCAG 1.4.3`; "" when there is none. fingerprint: the same for the same fault after lines were moved, and
     different for each finding of one report; set by `with_fingerprints`.
     """
 
@@ -81,6 +82,7 @@ class Finding:
     end_column: int = 0
     help_url: str = ""
     fix: Fix | None = None
+    reference: str = ""
     fingerprint: str = ""
 
     def to_json(self) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class LintCheck:
     name: Final = "lint"
     python_only: Final = True
     runs_project_code: Final = False
+    programs: Final = ()
 
     def time_limit_seconds(self) -> int:
         return 120

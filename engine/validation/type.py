@@ -61,6 +61,7 @@ class TypeCheck:
     name: Final = "type"
     python_only: Final = True
     runs_project_code: Final = True
+    programs: Final = ()
 
     def time_limit_seconds(self) -> int:
         return 900

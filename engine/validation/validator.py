@@ -12,6 +12,7 @@ A new check is one module with one class, one row in `engine.validation.service.
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -111,7 +112,7 @@ class Check(Protocol):
     to hand to a tool that looks at Python (files and directories, each starting with `./`; only `.` when none were
     named), `$listed` is the same with files of every kind and empty when none were named, `$python_files` is the
     number of Python files, `$tools` and `$where` are directories to find tools in (the image's tools, then PATH),
-    `$work` is a directory to write in.
+    `$work` is a directory to write in, `$programs` is the archive with `programs` (`engine.validation.archive`).
     """
 
     @property
@@ -127,6 +128,11 @@ class Check(Protocol):
     @property
     def runs_project_code(self) -> bool:
         """The tool executes code of the project (plugins, configuration): it is run after those that do not."""
+        ...
+
+    @property
+    def programs(self) -> Sequence[str]:
+        """Modules of `engine.validation.programs` that the script needs."""
         ...
 
     def time_limit_seconds(self) -> int:

@@ -28,8 +28,8 @@ class Sample:
 
 
 SMALL_PROGRAMS = (
-    "cat", "env", "find", "grep", "head", "mkdir", "mktemp", "setsid", "sh", "sleep", "tail", "tee", "tr", "wc",
-    "xargs",
+    "base64", "cat", "env", "find", "grep", "head", "mkdir", "mktemp", "setsid", "sh", "sleep", "tail", "tee", "tr",
+    "wc", "xargs",
 )  # fmt: skip
 """All that the driver and the checks' scripts need of an image but their tools."""
 

@@ -231,7 +231,7 @@ class ResourceUsage(_message.Message):
     def __init__(self, cpu_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., memory_peak_bytes: _Optional[int] = ..., output_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ...) -> None: ...
 
 class Finding(_message.Message):
-    __slots__ = ("rule", "severity", "message", "check", "category", "file", "line", "column", "end_line", "end_column", "help_url", "fix", "fingerprint")
+    __slots__ = ("rule", "severity", "message", "check", "category", "file", "line", "column", "end_line", "end_column", "help_url", "fix", "fingerprint", "reference")
     RULE_FIELD_NUMBER: _ClassVar[int]
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -245,6 +245,7 @@ class Finding(_message.Message):
     HELP_URL_FIELD_NUMBER: _ClassVar[int]
     FIX_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
     rule: str
     severity: str
     message: str
@@ -258,7 +259,8 @@ class Finding(_message.Message):
     help_url: str
     fix: Fix
     fingerprint: str
-    def __init__(self, rule: _Optional[str] = ..., severity: _Optional[str] = ..., message: _Optional[str] = ..., check: _Optional[str] = ..., category: _Optional[str] = ..., file: _Optional[bytes] = ..., line: _Optional[int] = ..., column: _Optional[int] = ..., end_line: _Optional[int] = ..., end_column: _Optional[int] = ..., help_url: _Optional[str] = ..., fix: _Optional[_Union[Fix, _Mapping]] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    reference: str
+    def __init__(self, rule: _Optional[str] = ..., severity: _Optional[str] = ..., message: _Optional[str] = ..., check: _Optional[str] = ..., category: _Optional[str] = ..., file: _Optional[bytes] = ..., line: _Optional[int] = ..., column: _Optional[int] = ..., end_line: _Optional[int] = ..., end_column: _Optional[int] = ..., help_url: _Optional[str] = ..., fix: _Optional[_Union[Fix, _Mapping]] = ..., fingerprint: _Optional[str] = ..., reference: _Optional[str] = ...) -> None: ...
 
 class Fix(_message.Message):
     __slots__ = ("edits", "applicability", "message")

@@ -38,6 +38,7 @@ class Named:
     runs_project_code: bool
     limit: int = 1000
     python_only: bool = True
+    programs: tuple[str, ...] = ()
 
     def time_limit_seconds(self) -> int:
         return self.limit
@@ -121,4 +122,4 @@ def test_the_request_is_one_that_every_sandbox_takes() -> None:
     check_request(request)
     assert request.cwd == "/workspace"
     assert len(request.command[2].encode()) < MAX_ARGUMENT_BYTES / 4
-    assert request.stdin.count("\n") == len(names)
+    assert request.stdin.count("\n") == len(names) + 1

@@ -11,9 +11,17 @@ from typing import Any
 
 import pytest
 
-from engine.validation.syntax import PROGRAM
+from engine.validation.archive import pack
+from engine.validation.syntax import SyntaxCheck
 
 SKIPPED = ".git:node_modules"
+
+
+def command(root: Path) -> list[str]:
+    """The words that run it."""
+    archive = root.parent / "programs.zip"
+    archive.write_bytes(pack(frozenset(SyntaxCheck.programs)))
+    return [sys.executable, "-I", str(archive), "syntax"]
 
 
 def run(root: Path, listing: str | None = None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -24,7 +32,7 @@ def run(root: Path, listing: str | None = None) -> tuple[list[dict[str, Any]], d
         arguments.append(str(root.parent / "listing"))
     with open(root.parent / "stderr", "w+b") as stderr:
         done = subprocess.run(
-            [sys.executable, "-I", "-c", PROGRAM, *arguments],
+            [*command(root), *arguments],
             cwd=root,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -171,8 +179,15 @@ def test_a_name_that_is_not_utf8_is_reported_so_that_it_can_be_found(root: Path)
 def test_a_crash_leaves_the_name_of_the_file_at_hand(root: Path) -> None:
     (root / "sub").mkdir()
     (root / "sub" / "victim.py").write_text("x = 1\n")
-    crash = PROGRAM.replace("check(data, path, report)", "os.abort()")
+    archive = command(root)[2]
+    crash = f"""
+import os, sys
+sys.path.insert(0, {archive!r})
+from engine.validation.programs import syntax
+syntax.check_python = lambda *_: os.abort()
+syntax.main([{SKIPPED!r}])
+"""
     with open(root.parent / "stderr", "w+b") as stderr:
-        done = subprocess.run([sys.executable, "-I", "-c", crash, SKIPPED], cwd=root, stderr=stderr, check=False)
+        done = subprocess.run([sys.executable, "-I", "-c", crash], cwd=root, stderr=stderr, check=False)
         stderr.seek(0)
         assert (done.returncode, stderr.read()) == (-6, b"./sub/victim.py")

@@ -1,0 +1,85 @@
+"""How the output of our own programs (`engine.validation.programs`) becomes findings. Pure.
+
+Every program prints what `programs.looking` says: findings as JSON lines, and a last line that says it is done.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.validation import answer
+from engine.validation.finding import Finding, Severity
+from engine.validation.selection import SKIPPED_DIRECTORIES
+from engine.validation.validator import NOTHING_TO_CHECK, ToolOutput, ToolOutputError
+
+_SEVERITIES: Final = {severity.value: severity for severity in Severity}
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramReport:
+    """What a program said. files: how many it looked at. left_out: findings it did not print. end: its last line."""
+
+    findings: tuple[Finding, ...]
+    files: int
+    left_out: int
+    end: Mapping[str, Any]
+
+    @property
+    def failed(self) -> bool:
+        """There is a finding of severity error, or one that nobody has seen."""
+        return self.left_out > 0 or any(finding.severity is Severity.ERROR for finding in self.findings)
+
+    @property
+    def note(self) -> str:
+        """The program's notes, and what else people should know."""
+        notes = [str(note)[:200] for note in answer.sequence(self.end.get("notes"))]
+        if self.files == 0:
+            notes.append(NOTHING_TO_CHECK)
+        if self.left_out:
+            notes.append(f"{self.left_out} more findings are left out")
+        return "; ".join(notes)
+
+
+def invocation(program: str, python: str = "$python") -> str:
+    """Shell text that runs `program` over what was named, else over the whole workspace."""
+    skipped = shlex.quote(":".join(SKIPPED_DIRECTORIES))
+    return f'[ $named = 0 ] || set -- "$listed"\nclean "{python}" -I "$programs" {program} {skipped} "$@"\n'
+
+
+def read_report(output: ToolOutput, check: str, category: str) -> ProgramReport:
+    """What the program that `output` came from reported; `category` is for findings that name none.
+
+    Raises:
+      ToolOutputError: it did not finish, or this is not its output.
+    """
+    records = answer.read_json_lines(output.stdout)
+    if output.exit_code != 0:
+        raise ToolOutputError("it crashed")
+    if not records or records[-1].get("done") is not True:
+        raise ToolOutputError("it stopped half-way")
+    end = records[-1]
+    findings = tuple(_finding(record, check, category) for record in records[:-1])
+    return ProgramReport(findings, answer.whole(end, "files"), answer.whole(end, "left_out"), end)
+
+
+def _finding(record: Mapping[str, Any], check: str, category: str) -> Finding:
+    severity = _SEVERITIES.get(answer.text(record, "severity"))
+    if severity is None:
+        raise ToolOutputError("its output has an unknown severity")
+    return Finding(
+        rule=answer.text(record, "rule"),
+        severity=severity,
+        message=answer.text(record, "message"),
+        check=check,
+        category=answer.optional_text(record, "category") or category,
+        file=answer.path(record, "file"),
+        line=answer.position(record, "line"),
+        column=answer.position(record, "column"),
+        end_line=answer.position(record, "end_line"),
+        end_column=answer.position(record, "end_column"),
+        help_url=answer.optional_text(record, "help_url"),
+        reference=answer.optional_text(record, "reference"),
+    )
