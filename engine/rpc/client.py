@@ -312,6 +312,10 @@ async def connect(
         ("grpc.max_receive_message_length", RESPONSE_BYTES),
         ("grpc.default_authority", "localhost"),
         ("grpc.service_config", _RETRIES),
+        # Or a new client would inherit how long an older one waits before it tries a dead controller's socket again.
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2000),
     ]
     if isinstance(address, UnixAddress):
         channel = grpc.aio.insecure_channel(f"unix:{address.path}", options)
