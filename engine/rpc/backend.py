@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from engine.checkpoints.results import Results
 from engine.clock import Clock
 from engine.errors import NotFoundError
 from engine.execution.attempt import Blocking
+from engine.execution.decide import Progress
 from engine.execution.engine import ExecutionEngine
 from engine.execution.writer import JournalWriter
 from engine.journal.journal import Journal, Transaction
@@ -43,6 +47,9 @@ class Identity:
     checks: Sequence[str] = ()
 
 
+_FULL_ID: Final = re.compile("[0-9a-f]{32}")
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """The engine and what goes with it."""
@@ -71,6 +78,13 @@ class Backend:
         if not text:
             raise NotFoundError("execution", text)
         return await self.blocking(look)
+
+    async def progress(self, text: str) -> Progress:
+        """How far the execution is. Programs ask by a full id, and often: that takes one look. Raises NotFoundError."""
+        if _FULL_ID.fullmatch(text):
+            with suppress(NotFoundError):  # then it may be a name
+                return await self.engine.get_progress(text)
+        return await self.engine.get_progress((await self.find(text)).id)
 
     async def execution(self, execution_id: str) -> ExecutionRecord:
         """By its full id. Raises NotFoundError."""

@@ -115,8 +115,7 @@ class ExecutionService(service_grpc.ExecutionServiceServicer):
     async def GetProgress(
         self, request: service_pb.GetProgressRequest, context: Context
     ) -> service_pb.GetProgressResponse:
-        record = await self._backend.find(request.execution_id)
-        progress = await self._backend.engine.get_progress(record.id)
+        progress = await self._backend.progress(request.execution_id)
         return service_pb.GetProgressResponse(progress=progress_message(progress))
 
     @unary

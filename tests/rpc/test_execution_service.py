@@ -257,6 +257,17 @@ async def test_dropping_a_call_never_cancels_an_execution(there: ControllerWorld
     await there.client.cancel(execution_id)
 
 
+async def test_progress_is_told_by_id_start_of_an_id_and_name_also_one_that_looks_like_an_id(
+    there: ControllerWorld,
+) -> None:
+    name = "0" * 32
+    record = await there.client.execute_plan(plan_of([CREATE]), there.here.project, name=name)
+    for text in (record.id, record.id[:8], name, "last"):
+        assert (await there.client.get_progress(text)).execution_id == record.id
+    with pytest.raises(NotFoundError):
+        await there.client.get_progress("1" * 32)
+
+
 async def test_secrets_are_kept_in_memory_only(there: ControllerWorld) -> None:
     value = "a-very-secret-value"
     there.here.commands["ok"] = Scripted(stdout=f"token {value}\n".encode())
