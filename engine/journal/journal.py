@@ -108,7 +108,7 @@ class Journal:
         with self._database.reading() as connection:
             found = _executions(connection, "WHERE id=?", execution_id)
             if not found:
-                _require_absent(connection, execution_id)
+                _require_absent(connection, execution_id, by_id_alone=True)
                 raise NotFoundError("execution", execution_id)
             _require_found(found[0].id == execution_id, "id")
         return found[0]
@@ -228,11 +228,13 @@ def _require_all(connection: sqlite3.Connection, found: int) -> None:
         raise SealBrokenError("executions", f"it has {found} rows of {expected}")
 
 
-def _require_absent(connection: sqlite3.Connection, text: str) -> None:
+def _require_absent(connection: sqlite3.Connection, text: str, *, by_id_alone: bool = False) -> None:
     """Raise SealBrokenError when an index does not find what the table has. Reads the table: only for a miss."""
     everything = connection.execute("SELECT id, name FROM executions NOT INDEXED").fetchall()
     _require_all(connection, len(everything))
     is_prefix = bool(text) and _HEX.issuperset(text)
     for execution_id, name in everything:
+        if by_id_alone and execution_id != text:
+            continue
         if text in (execution_id, name, "last") or (is_prefix and execution_id.startswith(text)):
             raise SealBrokenError("executions", f"the index does not find {execution_id}")
