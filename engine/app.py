@@ -47,7 +47,7 @@ from engine.execution.volumes import ExecutionVolumes
 from engine.execution.writer import JournalWriter
 from engine.journal.database import Database
 from engine.journal.journal import Journal
-from engine.plan.model import Environment
+from engine.plan.model import Environment, FindingPolicy
 from sandbox.docker.image import RUNNER, ImageBuilder
 from sandbox.docker.image_api import ImageApi
 from sandbox.docker.pool import PoolBounds
@@ -122,10 +122,12 @@ class _Checks:
         changed: Sequence[bytes] | None,
         paths: Sequence[str] | None,
         timeout: timedelta,  # noqa: ASYNC109 - passed on
+        policy: FindingPolicy,
+        before: Callable[[ExecRequest], Awaitable[ExecResult]] | None,
     ) -> ValidationReport:
         from engine.validation.service import ValidationService
 
-        return await ValidationService(self._clock).check(checks, run, changed, paths, timeout)
+        return await ValidationService(self._clock).check(checks, run, changed, paths, timeout, policy, before)
 
 
 @dataclass(frozen=True, slots=True)

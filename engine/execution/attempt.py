@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from engine.plan.model import Plan, Step, StepSettings
+from engine.plan.model import FindingPolicy, Plan, Step, StepSettings
 from sandbox.sandbox import OutputSink, SandboxProvider
 from sandbox.spec import CapturedOutput, ExecRequest, ExecResult, ResourceUsage, SandboxSpec, Verdict
 from sandbox.workspace.layer import LayerKey, LayerName, VolumeId
@@ -48,6 +48,8 @@ class Checker(Protocol):
         changed: Sequence[bytes] | None,
         paths: Sequence[str] | None,
         timeout: timedelta,  # noqa: ASYNC109 - the sandbox and the tools' own limits keep it
+        policy: FindingPolicy,
+        before: Callable[[ExecRequest], Awaitable[ExecResult]] | None,
     ) -> ValidationReport: ...
 
 
@@ -82,12 +84,14 @@ class ActionResult:
 
     exec: how its command ended, None when it ran none. problems: one sentence each; not empty means failed.
     keep_layer: False for steps that only look (their changes are thrown away). findings, tests: JSON values.
+    validation: of its checks, as `told` gives it.
     """
 
     exec: ExecResult | None = None
     problems: tuple[str, ...] = ()
     keep_layer: bool = True
     findings: tuple[dict[str, Any], ...] = ()
+    validation: dict[str, Any] | None = None
     tests: dict[str, Any] | None = None
 
     @property
@@ -114,10 +118,18 @@ class AttemptOutcome:
     usage: ResourceUsage = field(default_factory=ResourceUsage)
     disk_bytes: int = 0
     findings: tuple[dict[str, Any], ...] = ()
+    validation: dict[str, Any] | None = None
     tests: dict[str, Any] | None = None
     refused: bool = False
     unavailable: bool = False
     cancelled: bool = False
+
+
+def told(report: ValidationReport) -> dict[str, Any]:
+    """The fields `findings` and `validation` of what a step's checks said: JSON values. Pure."""
+    whole = report.to_json()
+    validation = {name: whole[name] for name in ("ok", "duration_ms", "checks")}
+    return {"findings": tuple(whole["findings"]), "validation": validation}
 
 
 class SandboxRunner(Protocol):
@@ -131,7 +143,8 @@ class AttemptContext:
     """What an action may use.
 
     key: the attempt's own active layer, unmounted. parent: what it stands on. run: runs a request over `key`,
-    which it may change. look: runs a request over a read-only view of `parent`.
+    which it may change. look: runs a request over a read-only view of `parent`; look_back: over one of the
+    base.
     """
 
     execution: ExecutionContext
@@ -146,6 +159,7 @@ class AttemptContext:
     blocking: Blocking
     run: SandboxRunner
     look: SandboxRunner
+    look_back: SandboxRunner
     on_output: OutputSink
 
 

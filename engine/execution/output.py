@@ -60,5 +60,6 @@ def masked_outcome(masker: Masker, outcome: AttemptOutcome) -> AttemptOutcome:
         stderr=masker.mask_captured(outcome.stderr),
         detail=masker.mask_text(outcome.detail),
         findings=tuple(masker.mask_json(finding) for finding in outcome.findings),
+        validation=masker.mask_json(outcome.validation),
         tests=masker.mask_json(outcome.tests),
     )

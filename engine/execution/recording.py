@@ -18,7 +18,7 @@ from engine.execution.metering import outcome_usage
 from engine.execution.run import Run
 from engine.execution.writer import JournalWriter
 from engine.journal.journal import Transaction
-from engine.journal.records import CheckpointKind, CheckpointRecord
+from engine.journal.records import CheckpointKind, CheckpointRecord, StepRecord
 from engine.journal.states import ExecutionState, StepState
 from sandbox.workspace.layer import LayerName
 
@@ -89,6 +89,7 @@ class RunRecorder:
                 name=record.name,
                 changed=outcome.changed,
             )
+            _emit_report(tx, run, step, outcome)
             tx.emit(run.id, EventKind.STEP_COMPLETED, step.id, **_summary(outcome))
             tx.emit(run.id, EventKind.EXECUTION_PROGRESS, None, **self._progress(run, index))
             return record
@@ -110,6 +111,7 @@ class RunRecorder:
             columns = _columns(outcome) | {"checkpoint": branch}
             tx.move_step(run.id, index, StepState.FAILED, **columns)
             tx.set_execution(run.id, run_ms=int(run.elapsed_ms(self._clock)))
+            _emit_report(tx, run, step, outcome)
             tx.emit(run.id, EventKind.STEP_FAILED, step.id, branch=branch, **_summary(outcome))
             tx.emit(run.id, EventKind.EXECUTION_PROGRESS, None, **self._progress(run, index))
             return branch
@@ -225,6 +227,13 @@ def _beginning(run: Run) -> dict[str, Any]:
     }
 
 
+def _emit_report(tx: Transaction, run: Run, step: StepRecord, outcome: AttemptOutcome) -> None:
+    """What the checks said, if any ran."""
+    if outcome.validation is not None:
+        count = len(outcome.findings)
+        tx.emit(run.id, EventKind.VALIDATION_COMPLETED, step.id, **outcome.validation, findings=count)
+
+
 def _columns(outcome: AttemptOutcome) -> dict[str, Any]:
     """An outcome as columns of the step's row."""
     duration = outcome.duration.total_seconds() * 1e3
@@ -246,7 +255,7 @@ def _summary(outcome: AttemptOutcome) -> dict[str, Any]:
     """An outcome as data of an event."""
     columns = _columns(outcome)
     summary = {name: columns[name] for name in ("exit_code", "verdict", "detail", "duration_ms", "overhead_ms")}
-    summary["findings"] = len(outcome.findings)
+    summary["findings"] = len(columns["findings"])
     if outcome.tests is not None:
         summary["tests"] = {name: outcome.tests.get(name) for name in ("tests", "failures", "errors", "skipped")}
     return summary

@@ -25,6 +25,7 @@ from engine.execution.attempt import (
     ExecutionContext,
     StepRefused,
     StepServices,
+    told,
 )
 from engine.execution.control import Rest, StoppedError
 from engine.execution.metering import AttemptMeter
@@ -159,6 +160,7 @@ class _Attempt:
             blocking=self._services.blocking,
             run=lambda request, sink=None: self._run(self._key, request, sink),
             look=lambda request, sink=None: self._look(self._parent, request, sink),
+            look_back=lambda request, sink=None: self._look(None, request, sink),
             on_output=self._on_output,
         )
 
@@ -291,12 +293,14 @@ class _Attempt:
             changed=changed,
             paths=None,
             timeout=self._settings.timeout,
+            policy=self._settings.findings,
+            before=lambda request: self._look(self._parent, request),
         )
         return replace(
             outcome,
             ok=report.ok,
             detail=outcome.detail if report.ok else report.summary,
-            findings=(*outcome.findings, *(finding.to_json() for finding in report.findings)),
+            **told(report),
         )
 
 
@@ -311,6 +315,7 @@ def outcome_of(result: ActionResult, parent: LayerName | None) -> AttemptOutcome
             changed=result.keep_layer,
             detail=detail,
             findings=result.findings,
+            validation=result.validation,
             tests=result.tests,
         )
     return AttemptOutcome(
@@ -325,6 +330,7 @@ def outcome_of(result: ActionResult, parent: LayerName | None) -> AttemptOutcome
         run_time=ended.run_time,
         usage=ended.usage,
         findings=result.findings,
+        validation=result.validation,
         tests=result.tests,
         unavailable=ended.verdict is Verdict.SANDBOX_UNAVAILABLE,
     )

@@ -200,6 +200,9 @@ FilePath = Annotated[Text, ruled(rules.check_file_path)]
 AnyPath = Annotated[Text, ruled(rules.check_path)]
 ListedPath = Annotated[Text, ruled(rules.check_listed_path)]
 Pattern = Annotated[Text, ruled(rules.check_pattern)]
+RulePattern = Annotated[
+    Text, ruled(rules.check_rule_pattern), WithJsonSchema({"type": "string", "pattern": rules.RULE_PATTERN})
+]
 Cwd = Annotated[Text, ruled(rules.check_cwd)]
 Image = Annotated[Text, ruled(rules.check_image)]
 CheckName = Annotated[

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from engine.plan import values
 from engine.plan.leaves import Env, EnvName, Image, ShellText, StepId, Title, distinct, read_by, ruled
-from engine.plan.settings import OnFailure, PlanModel, RetrySettings, SandboxSettings, StepSettings
+from engine.plan.settings import FindingPolicy, OnFailure, PlanModel, RetrySettings, SandboxSettings, StepSettings
 from engine.plan.steps import (
     ROLLBACK_TO,
     Checks,
@@ -39,6 +39,7 @@ __all__ = [
     "FileCreateStep",
     "FileDeleteStep",
     "FileEditStep",
+    "FindingPolicy",
     "Insert",
     "OnFailure",
     "Plan",
@@ -96,6 +97,8 @@ class PlanHeader(PlanModel):
     checks: Checks = Field(
         default=(), description="Checks that must hold of what a step changed, after every such step."
     )
+
+    findings: FindingPolicy | None = Field(default=None, description="Which findings of checks count.")
 
 
 class Plan(PlanHeader):
@@ -169,6 +172,7 @@ class Plan(PlanHeader):
             on_failure=on_failure,
             rollback_to=self._rollback_target(step) if on_failure is OnFailure.ROLLBACK else None,
             checks=self.checks_for(step),
+            findings=(self.findings or FindingPolicy()).over(step.findings),
         )
 
     def checks_for(self, step: StepBase) -> tuple[str, ...]:

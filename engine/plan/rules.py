@@ -29,6 +29,8 @@ ENV_NAME_PATTERN: Final = "^[A-Za-z_][A-Za-z0-9_]{0,254}$"
 
 _ID: Final = re.compile(ID_PATTERN)
 _ENV_NAME: Final = re.compile(ENV_NAME_PATTERN)
+RULE_PATTERN: Final = "^[A-Za-z0-9_./*@-]{1,100}$"
+_RULE: Final = re.compile(RULE_PATTERN)
 _RUNTIME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _DRIVE: Final = re.compile(r"[A-Za-z]:(?:[\\/]|$)|\\\\")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -257,6 +259,15 @@ def check_check_name(value: str) -> str:
         raise ValueRefusedError(
             f"this version has no check called {shown(value)}",
             near or f"there are {', '.join(AVAILABLE_CHECKS[:-1])} and {AVAILABLE_CHECKS[-1]}",
+        )
+    return value
+
+
+def check_rule_pattern(value: str) -> str:
+    """The name of a rule of some check, in which `*` stands for any letters."""
+    if not _RULE.fullmatch(value):
+        raise ValueRefusedError(
+            f"{shown(value)} is no name of a rule", 'write one such as "F401", "return-value" or "S1*"'
         )
     return value
 

@@ -11,20 +11,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine.plan import rules, values
 from engine.plan.leaves import (
     DurationBetween,
+    Flag,
     NumberBetween,
     Pattern,
+    RulePattern,
     SizeBetween,
     Text,
     WholeBetween,
     distinct,
+    one_of,
     read_by,
+    refusal,
     ruled,
 )
 from sandbox.spec import GIB, MIB, ContainerLimits
@@ -145,6 +149,54 @@ Jitter = Annotated[
 ]
 
 
+class FailOn(StrEnum):
+    """The lowest severity of a finding that fails a check."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Ignored(PlanModel):
+    """Findings that do not count: of these rules, in these files. What is not given is any."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["rules"]}, {"required": ["paths"]}]})
+
+    rules: Annotated[tuple[RulePattern, ...], ruled(distinct)] | None = Field(
+        default=None, max_length=1000, description="Rules such as `F401`; `*` stands for any letters, as in `S1*`."
+    )
+    paths: Annotated[tuple[Pattern, ...], ruled(distinct)] | None = Field(
+        default=None, max_length=1000, description="Patterns of files, in the language of .gitignore."
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.rules and not self.paths:
+            raise refusal("an entry of ignore needs rules or paths")
+        return self
+
+
+class FindingPolicy(PlanModel):
+    """Which findings of checks count. An absent key of a step is as in the plan."""
+
+    fail_on: Annotated[FailOn, one_of(FailOn)] | None = Field(
+        default=None,
+        description="The lowest severity that fails a check; absent: errors, and for lint every finding.",
+    )
+    new_only: Flag | None = Field(
+        default=None, description="Count only what was not there before the step (a validation: in the project itself)."
+    )
+    ignore: Annotated[tuple[Ignored, ...], Field(max_length=1000, description="Findings that do not count.")] | None = (
+        None
+    )
+
+    def over(self, override: FindingPolicy | None) -> FindingPolicy:
+        """This policy with what `override` sets."""
+        if override is None:
+            return self
+        return self.model_copy(update={key: value for key, value in override if value is not None})
+
+
 class RetryOverrides(PlanModel):
     """Keys of `retry` that a step sets for itself."""
 
@@ -180,7 +232,8 @@ class StepSettings:
     retry: always complete. retry_failures: also try again what simply failed (`retry` or `flaky` was given);
     without it only a sandbox that could not be had is tried again. rollback_to: id of the earlier step whose
     checkpoint a failure goes back to; None: the execution's start, or on_failure is not `rollback`.
-    checks: of a validation step, what it runs; of any other, what must hold of what it changed.
+    checks: of a validation step, what it runs; of any other, what must hold of what it changed. findings: which of
+    theirs count.
     """
 
     limits: ContainerLimits
@@ -196,3 +249,4 @@ class StepSettings:
     on_failure: OnFailure
     rollback_to: str | None
     checks: tuple[str, ...]
+    findings: FindingPolicy

@@ -27,7 +27,7 @@ from engine.plan.leaves import (
     ruled,
 )
 from engine.plan.refusal import listed
-from engine.plan.settings import OnFailure, PlanModel, RetryOverrides, SandboxOverrides
+from engine.plan.settings import FindingPolicy, OnFailure, PlanModel, RetryOverrides, SandboxOverrides
 
 FailurePolicy = Annotated[
     OnFailure,
@@ -54,6 +54,9 @@ class StepBase(SandboxOverrides):
     rollback_to: StepId | None = Field(default=None, description=ROLLBACK_TO)
     checks: Checks | None = Field(
         default=None, description="Checks that must hold of what the step changed; in place of the plan's. [] for none."
+    )
+    findings: FindingPolicy | None = Field(
+        default=None, description="Which findings of its checks count; absent keys are as in the plan's."
     )
     flaky: Flag = Field(
         default=False, description="The step may fail for no reason of its own: retry applies to failures."

@@ -7,7 +7,7 @@ Text that is not UTF-8 and must be sent as `string` has U+FFFD for what is not; 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -244,6 +244,34 @@ def _finding_json(message: pb.Finding) -> dict[str, Any]:
         }
     texts = {name: getattr(message, name) for name in (*_FINDING_TEXTS, *_FINDING_NUMBERS)}
     return {**texts, "file": os.fsdecode(message.file), "fix": fix}
+
+
+def check_messages(results: Sequence[Mapping[str, Any]]) -> list[pb.CheckResult]:
+    """From the JSON of `CheckResult.to_json`."""
+    return [
+        pb.CheckResult(
+            check=result["check"],
+            status=result["status"],
+            finding_count=result["findings"],
+            note=_text(result["note"]),
+            file_count=result["files"],
+        )
+        for result in results
+    ]
+
+
+def check_results(messages: Sequence[pb.CheckResult]) -> list[dict[str, Any]]:
+    """The way back."""
+    return [
+        {
+            "check": message.check,
+            "status": message.status,
+            "findings": message.finding_count,
+            "note": message.note,
+            "files": message.file_count if message.HasField("file_count") else None,
+        }
+        for message in messages
+    ]
 
 
 _TEST_COUNTS: Final = {

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from engine._gen.sandstone.v1 import execution_pb2 as pb
 from engine.events.types import Event, EventKind
-from engine.rpc.convert import tests_json, tests_message, verdict_text, verdict_value
+from engine.rpc.convert import check_messages, check_results, tests_json, tests_message, verdict_text, verdict_value
 from engine.rpc.times import ms_to_duration, to_datetime, to_ms, to_timestamp
 
 
@@ -39,6 +39,7 @@ _VERDICT: Final = _Codec(verdict_value, verdict_text)
 _TESTS: Final = _Codec(tests_message, tests_json)
 _TOTALS: Final = ("tests", "failures", "errors", "skipped")
 _LIST: Final = _Codec(list, list)
+_CHECKS: Final = _Codec(check_messages, check_results)
 
 Places = Mapping[str, tuple[str, _Codec]]
 
@@ -55,6 +56,12 @@ _STEP: Final[Places] = {
     "findings": ("finding_count", _NUMBER),
     "tests": ("tests", _TESTS),
     "branch": ("branch_checkpoint_id", _NAME),
+}
+_VALIDATION: Final[Places] = {
+    "ok": ("passed", _FLAG),
+    "checks": ("checks", _CHECKS),
+    "findings": ("finding_count", _NUMBER),
+    "duration_ms": ("duration", _SPAN),
 }
 _EXECUTION: Final[Places] = {
     "reason": ("reason", _TEXT),
@@ -146,7 +153,9 @@ ROWS: Final[Mapping[EventKind, Row]] = MappingProxyType(
         EventKind.STEP_FAILED: _row("STEP_FAILED", "step", _STEP, f"{_OUTCOME} tests branch", "tests"),
         EventKind.STEP_SKIPPED: _row("STEP_SKIPPED", "step", _STEP, "reason"),
         EventKind.STEP_RETRYING: _row("STEP_RETRYING", "retry", _RETRY, "attempt reason verdict wait_ms"),
-        EventKind.VALIDATION_COMPLETED: _row("VALIDATION_COMPLETED", "step", _STEP, "findings"),
+        EventKind.VALIDATION_COMPLETED: _row(
+            "VALIDATION_COMPLETED", "validation", _VALIDATION, "ok checks findings duration_ms"
+        ),
         EventKind.CHECKPOINT_CREATED: _row("CHECKPOINT_CREATED", "checkpoint", _CHECKPOINT, "checkpoint name changed"),
         EventKind.ROLLBACK_STARTED: _row("ROLLBACK_STARTED", "rollback", _ROLLBACK_STARTED, "to name reason"),
         EventKind.ROLLBACK_COMPLETED: _row("ROLLBACK_COMPLETED", "rollback", _ROLLBACK_COMPLETED, "head rolled_back"),

@@ -58,6 +58,7 @@ def _plan(plan: pb.Plan) -> dict[str, Any]:
                 "on_failure": _on_failure(plan.on_failure),
                 "rollback_to": plan.rollback_to,
                 "checks": list(plan.checks),
+                "findings": _findings(plan.findings),
             }
         ),
         "steps": [_step(step) for step in plan.steps],
@@ -93,6 +94,13 @@ def _sandbox(settings: pb.SandboxSettings) -> dict[str, Any]:
     )
 
 
+def _findings(policy: pb.FindingPolicy) -> dict[str, Any]:
+    ignore = [_given({"rules": list(entry.rules), "paths": list(entry.paths)}) for entry in policy.ignore]
+    return _given(
+        {"fail_on": _optional(policy, "fail_on"), "new_only": _optional(policy, "new_only"), "ignore": ignore}
+    )
+
+
 def _retry(settings: pb.RetrySettings) -> dict[str, Any]:
     return {
         key: value
@@ -119,6 +127,7 @@ def _step(step: pb.Step) -> dict[str, Any]:
             "on_failure": _on_failure(step.on_failure),
             "rollback_to": step.rollback_to,
             "flaky": step.flaky or None,
+            "findings": _findings(step.findings),
         }
     )
     if step.HasField("retry"):

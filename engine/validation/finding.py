@@ -32,6 +32,10 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+RANK: Final = {Severity.INFO: 0, Severity.WARNING: 1, Severity.ERROR: 2}
+"""Severities from the least."""
+
+
 class Applicability(StrEnum):
     """SAFE: keeps the meaning. UNSAFE: may change it. DISPLAY: a suggestion to read, not to apply."""
 

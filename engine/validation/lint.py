@@ -70,6 +70,7 @@ class LintCheck:
             CheckStatus.FAILED if findings else CheckStatus.PASSED,
             findings,
             files=int(analysed[1]),
+            fails_on=Severity.INFO,
         )
 
 

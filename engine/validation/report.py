@@ -60,6 +60,8 @@ def _told(result: CheckResult) -> str:
     if result.status is CheckStatus.ERROR:
         return result.note or f"the {result.check} check gave no answer"
     count = len(result.findings)
+    if not count:
+        return f"{result.check} failed: {result.note}"
     first = result.findings[0]
     where = f"{first.place}: " if first.place else ""
     title = first.message.partition("\n")[0]

@@ -17,9 +17,11 @@ from typing import Final
 from engine.clock import Clock, SystemClock
 from engine.errors import NotFoundError
 from engine.plan.rules import AVAILABLE_CHECKS
+from engine.plan.settings import FindingPolicy
 from engine.validation.driver import batch_request, batches, read_batch
 from engine.validation.finding import Finding, Severity
 from engine.validation.lint import LintCheck
+from engine.validation.policy import NOTHING_KNOWN, fingerprints, under_policy
 from engine.validation.report import ValidationReport, report_of
 from engine.validation.selection import Selection, select
 from engine.validation.syntax import SyntaxCheck
@@ -45,6 +47,10 @@ KNOWN_CHECKS: Final = AVAILABLE_CHECKS
 
 CHECKS: Final[Mapping[str, Check]] = {check.name: check for check in (SyntaxCheck(), LintCheck(), TypeCheck())}
 """One row a check."""
+
+
+COUNT_ALL: Final = FindingPolicy()
+"""Every finding counts as its check decides."""
 
 
 def check_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -79,11 +85,14 @@ class ValidationService:
         changed: Sequence[bytes] | None,
         paths: Sequence[str] | None,
         timeout: timedelta,  # noqa: ASYNC109 - the sandbox and the tools' own limits keep it
+        policy: FindingPolicy = COUNT_ALL,
+        before: Run | None = None,
     ) -> ValidationReport:
         """Run `checks` over what `paths` names, else over `changed`, else over the whole workspace.
 
         timeout: for all of it; each tool has its own limit below that. A sandbox that hits a limit (time,
-        memory, output) makes its checks end with status `error`.
+        memory, output) makes its checks end with status `error`. policy: which findings count. before: as `run`, over
+        what the workspace was before; with `policy.new_only`, what the same checks find there does not count.
 
         Raises:
           NotFoundError: a check is unknown.
@@ -94,15 +103,28 @@ class ValidationService:
         started = self._clock.monotonic()
         asked = [self._checks[name] for name in self._named(checks)]
         selection = select(changed, paths)
+        report = report_of(await self._results(asked, run, selection, timeout), timedelta(0))
+        known = NOTHING_KNOWN
+        if policy.new_only and before is not None and report.findings:
+            concerned = {finding.check for finding in report.findings}
+            again = [check for check in asked if check.name in concerned]
+            there = replace(selection, must_exist=False)
+            known = fingerprints(report_of(await self._results(again, before, there, timeout), timedelta(0)))
+        counted = under_policy(report, policy, known)
+        return replace(counted, duration=timedelta(seconds=self._clock.monotonic() - started))
+
+    async def _results(
+        self, asked: Sequence[Check], run: Run, selection: Selection, limit: timedelta
+    ) -> list[CheckResult]:
+        """What each of the checks says of the selection."""
         results: dict[str, CheckResult] = {}
         if selection.names == ():  # no tool has anything to look at
             results = {it.name: CheckResult(it.name, CheckStatus.PASSED, note=NOTHING_TO_CHECK) for it in asked}
         else:
             shares = batches(asked)
             for batch in shares:
-                results |= await self._run_batch(batch, run, selection, timeout / len(shares))
-        answers = [_refuse_names(results[check.name], selection) for check in asked]
-        return report_of(answers, timedelta(seconds=self._clock.monotonic() - started))
+                results |= await self._run_batch(batch, run, selection, limit / len(shares))
+        return [_refuse_names(results[check.name], selection) for check in asked]
 
     def _named(self, names: Sequence[str]) -> tuple[str, ...]:
         if self._checks is CHECKS:

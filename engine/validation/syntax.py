@@ -34,4 +34,4 @@ class SyntaxCheck:
         if output.python_files > 0 and report.files == 0 and not report.findings:
             raise ToolOutputError(f"it looked at none of {output.python_files} Python files")
         status = CheckStatus.FAILED if report.failed else CheckStatus.PASSED
-        return CheckResult(self.name, status, report.findings, report.note, report.files)
+        return CheckResult(self.name, status, report.findings, report.note, report.files, cut=report.left_out > 0)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
@@ -43,7 +43,8 @@ class CheckStatus(StrEnum):
 class CheckResult:
     """What one check says. note: one sentence for people, "" when there is nothing to say.
 
-    files: how many files the tool looked at, None when it does not tell.
+    files: how many files the tool looked at, None when it does not tell. fails_on: the lowest severity of a finding
+    that fails the check. cut: there are more findings than these.
     """
 
     check: str
@@ -51,6 +52,8 @@ class CheckResult:
     findings: tuple[Finding, ...] = ()
     note: str = ""
     files: int | None = None
+    fails_on: Severity = Severity.ERROR
+    cut: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, without the findings: a report lists those of all checks together."""
@@ -175,12 +178,11 @@ def within_bounds(result: CheckResult) -> CheckResult:
     errors = [finding for finding in result.findings if finding.severity is Severity.ERROR]
     others = [finding for finding in result.findings if finding.severity is not Severity.ERROR]
     more = f"{len(result.findings) - MAX_FINDINGS} more findings are left out"
-    return CheckResult(
-        result.check,
-        result.status,
-        tuple((errors + others)[:MAX_FINDINGS]),
-        f"{result.note}; {more}" if result.note else more,
-        result.files,
+    return replace(
+        result,
+        findings=tuple((errors + others)[:MAX_FINDINGS]),
+        note=f"{result.note}; {more}" if result.note else more,
+        cut=True,
     )
 
 

@@ -41,6 +41,11 @@ VALUES: dict[str, object] = {
     "findings": 4,
     "tests": TESTS,
     "branch": "c4",
+    "ok": False,
+    "checks": [
+        {"check": "lint", "status": "failed", "findings": 2, "note": "", "files": 3},
+        {"check": "type", "status": "error", "findings": 1, "note": "it crashed", "files": None},
+    ],
     "checkpoint": "c5",
     "changed": True,
     "to": "c1",

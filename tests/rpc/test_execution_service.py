@@ -100,8 +100,15 @@ async def test_a_plan_of_messages_is_the_plan_of_the_file(there: ControllerWorld
                     path="gcd.py", replace=plan_pb2.Replace(search="a - b", replacement="a % b")
                 ),
             ),
-            plan_pb2.Step(id="run", command=plan_pb2.Command(run=plan_pb2.CommandLine(argv=["ok"]))),
+            plan_pb2.Step(
+                id="run",
+                command=plan_pb2.Command(run=plan_pb2.CommandLine(argv=["ok"])),
+                findings=plan_pb2.FindingPolicy(fail_on="warning"),
+            ),
         ],
+        findings=plan_pb2.FindingPolicy(
+            new_only=False, ignore=[plan_pb2.IgnoredFindings(rules=["S1*"]), plan_pb2.IgnoredFindings(paths=["t/**"])]
+        ),
     )
     answer = await there.executions.ExecutePlan(
         service_pb.ExecutePlanRequest(plan=plan, workspace=str(there.here.project))
@@ -118,9 +125,10 @@ async def test_a_plan_of_messages_is_the_plan_of_the_file(there: ControllerWorld
                 "path": "gcd.py",
                 "replace": {"search": "a - b", "with": "a % b"},
             },
-            {"id": "run", "type": "command", "run": ["ok"]},
+            {"id": "run", "type": "command", "run": ["ok"], "findings": {"fail_on": "warning"}},
         ],
         name="typed",
+        findings={"new_only": False, "ignore": [{"rules": ["S1*"]}, {"paths": ["t/**"]}]},
     )
     assert record.plan_digest == text.digest
 

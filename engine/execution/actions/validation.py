@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.execution.attempt import ActionResult, AttemptContext
+from engine.execution.attempt import ActionResult, AttemptContext, told
 from engine.plan.model import ValidationStep
 
 
@@ -16,9 +16,11 @@ async def run_validation(context: AttemptContext) -> ActionResult:
         changed=None,
         paths=step.paths or None,
         timeout=context.settings.timeout,
+        policy=context.settings.findings,
+        before=context.look_back,
     )
     return ActionResult(
         problems=() if report.ok else (report.summary,),
         keep_layer=False,
-        findings=tuple(finding.to_json() for finding in report.findings),
+        **told(report),
     )

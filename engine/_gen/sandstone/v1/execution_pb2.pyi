@@ -339,7 +339,7 @@ class Checkpoint(_message.Message):
     def __init__(self, checkpoint_id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[CheckpointKind, str]] = ..., parent_checkpoint_id: _Optional[str] = ..., step_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("execution_id", "sequence", "kind", "kind_name", "create_time", "step_id", "execution", "progress", "step", "retry", "checkpoint", "rollback", "apply", "environment", "fork")
+    __slots__ = ("execution_id", "sequence", "kind", "kind_name", "create_time", "step_id", "execution", "progress", "step", "retry", "checkpoint", "rollback", "apply", "environment", "fork", "validation")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -355,6 +355,7 @@ class Event(_message.Message):
     APPLY_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     FORK_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     sequence: int
     kind: EventKind
@@ -370,7 +371,34 @@ class Event(_message.Message):
     apply: ApplyEvent
     environment: EnvironmentEvent
     fork: ForkEvent
-    def __init__(self, execution_id: _Optional[str] = ..., sequence: _Optional[int] = ..., kind: _Optional[_Union[EventKind, str]] = ..., kind_name: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step_id: _Optional[str] = ..., execution: _Optional[_Union[ExecutionEvent, _Mapping]] = ..., progress: _Optional[_Union[ProgressEvent, _Mapping]] = ..., step: _Optional[_Union[StepEvent, _Mapping]] = ..., retry: _Optional[_Union[RetryEvent, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointEvent, _Mapping]] = ..., rollback: _Optional[_Union[RollbackEvent, _Mapping]] = ..., apply: _Optional[_Union[ApplyEvent, _Mapping]] = ..., environment: _Optional[_Union[EnvironmentEvent, _Mapping]] = ..., fork: _Optional[_Union[ForkEvent, _Mapping]] = ...) -> None: ...
+    validation: ValidationEvent
+    def __init__(self, execution_id: _Optional[str] = ..., sequence: _Optional[int] = ..., kind: _Optional[_Union[EventKind, str]] = ..., kind_name: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step_id: _Optional[str] = ..., execution: _Optional[_Union[ExecutionEvent, _Mapping]] = ..., progress: _Optional[_Union[ProgressEvent, _Mapping]] = ..., step: _Optional[_Union[StepEvent, _Mapping]] = ..., retry: _Optional[_Union[RetryEvent, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointEvent, _Mapping]] = ..., rollback: _Optional[_Union[RollbackEvent, _Mapping]] = ..., apply: _Optional[_Union[ApplyEvent, _Mapping]] = ..., environment: _Optional[_Union[EnvironmentEvent, _Mapping]] = ..., fork: _Optional[_Union[ForkEvent, _Mapping]] = ..., validation: _Optional[_Union[ValidationEvent, _Mapping]] = ...) -> None: ...
+
+class ValidationEvent(_message.Message):
+    __slots__ = ("passed", "checks", "finding_count", "duration")
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    FINDING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    passed: bool
+    checks: _containers.RepeatedCompositeFieldContainer[CheckResult]
+    finding_count: int
+    duration: _duration_pb2.Duration
+    def __init__(self, passed: _Optional[bool] = ..., checks: _Optional[_Iterable[_Union[CheckResult, _Mapping]]] = ..., finding_count: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class CheckResult(_message.Message):
+    __slots__ = ("check", "status", "finding_count", "note", "file_count")
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    FINDING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    FILE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    check: str
+    status: str
+    finding_count: int
+    note: str
+    file_count: int
+    def __init__(self, check: _Optional[str] = ..., status: _Optional[str] = ..., finding_count: _Optional[int] = ..., note: _Optional[str] = ..., file_count: _Optional[int] = ...) -> None: ...
 
 class ExecutionEvent(_message.Message):
     __slots__ = ("reason", "head_checkpoint_id", "run_duration", "name", "plan_digest", "step_count", "image_id", "workspace", "pause_mode", "queue_position")

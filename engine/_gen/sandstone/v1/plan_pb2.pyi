@@ -22,7 +22,7 @@ ON_FAILURE_STOP: OnFailure
 ON_FAILURE_CONTINUE: OnFailure
 
 class Plan(_message.Message):
-    __slots__ = ("name", "environment", "sandbox", "env", "secrets", "retry", "on_failure", "rollback_to", "checks", "steps")
+    __slots__ = ("name", "environment", "sandbox", "env", "secrets", "retry", "on_failure", "rollback_to", "checks", "steps", "findings")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,7 @@ class Plan(_message.Message):
     ROLLBACK_TO_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
     name: str
     environment: Environment
     sandbox: SandboxSettings
@@ -50,7 +51,26 @@ class Plan(_message.Message):
     rollback_to: str
     checks: _containers.RepeatedScalarFieldContainer[str]
     steps: _containers.RepeatedCompositeFieldContainer[Step]
-    def __init__(self, name: _Optional[str] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., sandbox: _Optional[_Union[SandboxSettings, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., secrets: _Optional[_Iterable[str]] = ..., retry: _Optional[_Union[RetrySettings, _Mapping]] = ..., on_failure: _Optional[_Union[OnFailure, str]] = ..., rollback_to: _Optional[str] = ..., checks: _Optional[_Iterable[str]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ...) -> None: ...
+    findings: FindingPolicy
+    def __init__(self, name: _Optional[str] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., sandbox: _Optional[_Union[SandboxSettings, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., secrets: _Optional[_Iterable[str]] = ..., retry: _Optional[_Union[RetrySettings, _Mapping]] = ..., on_failure: _Optional[_Union[OnFailure, str]] = ..., rollback_to: _Optional[str] = ..., checks: _Optional[_Iterable[str]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., findings: _Optional[_Union[FindingPolicy, _Mapping]] = ...) -> None: ...
+
+class FindingPolicy(_message.Message):
+    __slots__ = ("fail_on", "new_only", "ignore")
+    FAIL_ON_FIELD_NUMBER: _ClassVar[int]
+    NEW_ONLY_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_FIELD_NUMBER: _ClassVar[int]
+    fail_on: str
+    new_only: bool
+    ignore: _containers.RepeatedCompositeFieldContainer[IgnoredFindings]
+    def __init__(self, fail_on: _Optional[str] = ..., new_only: _Optional[bool] = ..., ignore: _Optional[_Iterable[_Union[IgnoredFindings, _Mapping]]] = ...) -> None: ...
+
+class IgnoredFindings(_message.Message):
+    __slots__ = ("rules", "paths")
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    rules: _containers.RepeatedScalarFieldContainer[str]
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rules: _Optional[_Iterable[str]] = ..., paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Environment(_message.Message):
     __slots__ = ("image", "setup")
@@ -97,7 +117,7 @@ class RetrySettings(_message.Message):
     def __init__(self, attempts: _Optional[int] = ..., initial: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., factor: _Optional[float] = ..., max: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., jitter: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Step(_message.Message):
-    __slots__ = ("id", "name", "needs", "env", "sandbox", "retry", "on_failure", "rollback_to", "checks", "flaky", "file_create", "file_edit", "file_delete", "command", "validation", "test")
+    __slots__ = ("id", "name", "needs", "env", "sandbox", "retry", "on_failure", "rollback_to", "checks", "flaky", "findings", "file_create", "file_edit", "file_delete", "command", "validation", "test")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +135,7 @@ class Step(_message.Message):
     ROLLBACK_TO_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     FLAKY_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
     FILE_CREATE_FIELD_NUMBER: _ClassVar[int]
     FILE_EDIT_FIELD_NUMBER: _ClassVar[int]
     FILE_DELETE_FIELD_NUMBER: _ClassVar[int]
@@ -131,13 +152,14 @@ class Step(_message.Message):
     rollback_to: str
     checks: CheckList
     flaky: bool
+    findings: FindingPolicy
     file_create: FileCreate
     file_edit: FileEdit
     file_delete: FileDelete
     command: Command
     validation: Validation
     test: Test
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., needs: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., sandbox: _Optional[_Union[SandboxSettings, _Mapping]] = ..., retry: _Optional[_Union[RetrySettings, _Mapping]] = ..., on_failure: _Optional[_Union[OnFailure, str]] = ..., rollback_to: _Optional[str] = ..., checks: _Optional[_Union[CheckList, _Mapping]] = ..., flaky: _Optional[bool] = ..., file_create: _Optional[_Union[FileCreate, _Mapping]] = ..., file_edit: _Optional[_Union[FileEdit, _Mapping]] = ..., file_delete: _Optional[_Union[FileDelete, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., validation: _Optional[_Union[Validation, _Mapping]] = ..., test: _Optional[_Union[Test, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., needs: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., sandbox: _Optional[_Union[SandboxSettings, _Mapping]] = ..., retry: _Optional[_Union[RetrySettings, _Mapping]] = ..., on_failure: _Optional[_Union[OnFailure, str]] = ..., rollback_to: _Optional[str] = ..., checks: _Optional[_Union[CheckList, _Mapping]] = ..., flaky: _Optional[bool] = ..., findings: _Optional[_Union[FindingPolicy, _Mapping]] = ..., file_create: _Optional[_Union[FileCreate, _Mapping]] = ..., file_edit: _Optional[_Union[FileEdit, _Mapping]] = ..., file_delete: _Optional[_Union[FileDelete, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., validation: _Optional[_Union[Validation, _Mapping]] = ..., test: _Optional[_Union[Test, _Mapping]] = ...) -> None: ...
 
 class CheckList(_message.Message):
     __slots__ = ("names",)

@@ -54,6 +54,10 @@ BAD = [
     "{version: 1, steps: [{type: validation, checks: []}]}",
     "{version: 1, steps: [{type: validation, checks: [security]}]}",
     "{version: 1, sandbox: {network: host}, steps: [{type: command, run: x}]}",
+    "{version: 1, findings: {fail_on: fatal}, steps: [{type: command, run: x}]}",
+    "{version: 1, findings: {ignore: [{}]}, steps: [{type: command, run: x}]}",
+    "{version: 1, findings: {ignore: [{rules: [a b]}]}, steps: [{type: command, run: x}]}",
+    "{version: 1, findings: {new: true}, steps: [{type: command, run: x}]}",
     "{version: 1, retry: {attempts: 0}, steps: [{type: command, run: x}]}",
     "{version: 1, environment: {img: x}, steps: [{type: command, run: x}]}",
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from engine.errors import NotFoundError
+from engine.plan.settings import FindingPolicy
 from engine.validation.finding import Severity
 from engine.validation.service import KNOWN_CHECKS, ValidationService, check_names
 from engine.validation.validator import CheckStatus
@@ -156,3 +159,42 @@ async def test_a_directory_that_is_skipped_otherwise_is_looked_into_when_it_is_n
     assert [result.note.partition(":")[0] for result in report.results] == ["nothing to check"] * 2
     report = await bench.service.check(["type"], bench.run, None, ["venv"], MINUTE)
     assert [finding.rule for finding in report.findings] == ["assignment"]
+
+
+async def test_what_was_there_before_does_not_count_when_only_what_is_new_does(bench: Bench) -> None:
+    new_only = FindingPolicy(new_only=True)
+
+    async def before(request: ExecRequest) -> ExecResult:
+        """The same workspace as it was: one file, with one fault."""
+        now = await asyncio.to_thread(swap, {bench.root / "a.py": b"print(old)\n"})
+        result = await bench.run(request)
+        await asyncio.to_thread(swap, now)
+        return result
+
+    def swap(files: dict[Path, bytes]) -> dict[Path, bytes]:
+        there = {path: path.read_bytes() for path in bench.root.iterdir()}
+        for path in there:
+            path.unlink()
+        for path, content in files.items():
+            path.write_bytes(content)
+        return there
+
+    bench.file("a.py", "x = 1\nprint(old)\nprint(new)\n")
+    report = await bench.service.check(["lint", "type"], bench.run, None, None, MINUTE, new_only, before)
+    assert [(it.check, it.rule) for it in report.findings] == [("lint", "F821"), ("type", "name-defined")]
+    assert [result.note for result in report.results] == ["1 finding there before"] * 2
+    assert all("new" in it.message for it in report.findings)
+    bench.file("a.py", "x = 1\nprint(old)\n")
+    report = await bench.service.check(["lint"], bench.run, [b"a.py"], None, MINUTE, new_only, before)
+    assert (report.ok, report.findings, report.results[0].note) == (True, (), "1 finding there before")
+    # What was not there at all is new, and a look back that finds nothing to look at is no fault.
+    bench.file("b.py", "print(old)\n")
+    report = await bench.service.check(["lint"], bench.run, None, ["b.py"], MINUTE, new_only, before)
+    assert [it.file for it in report.findings] == ["b.py"]
+
+
+async def test_without_findings_nothing_is_looked_at_twice(bench: Bench) -> None:
+    bench.file("a.py", "x = 1\n")
+    before = Ended(None)
+    report = await bench.service.check(["syntax"], bench.run, None, None, MINUTE, FindingPolicy(new_only=True), before)
+    assert (report.ok, before.runs) == (True, 0)
