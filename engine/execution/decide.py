@@ -41,6 +41,8 @@ Decision = RunStep | SkipStep | Finish
 
 _OPEN = frozenset({StepState.PENDING, StepState.ROLLED_BACK})
 _NOT_DONE = frozenset({StepState.FAILED, StepState.SKIPPED})
+_COME_TO_AN_END = (StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED)
+"""Counted after each step: a tuple compares by identity, a set would hash each state."""
 
 
 def decide(needs: Sequence[Sequence[str]], steps: Sequence[StepRecord]) -> Decision:
@@ -85,7 +87,7 @@ def undone_steps(steps: Sequence[StepRecord], checkpoints: Sequence[CheckpointRe
 
 def steps_done(steps: Sequence[StepRecord]) -> int:
     """How many steps have come to an end."""
-    return sum(step.state in (StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED) for step in steps)
+    return sum(step.state in _COME_TO_AN_END for step in steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from engine.errors import WrongStateError
 from engine.execution.admission import Root, accept, checked_secrets, workspace_root
 from engine.execution.attempt import ExecutionContext
 from engine.execution.environments import Environments
-from engine.execution.expected import first_specs
+from engine.execution.expected import claimants, first_specs
 from engine.execution.hide import HiddenPaths
 from engine.execution.locks import ExecutionLocks
 from engine.execution.masking import Masker
@@ -240,4 +240,5 @@ def run_of(
         lock=lock,
         recorded=dict.fromkeys(recorded),
         needs=[step.needs for step in context.plan.steps],
+        claimants=claimants(context.plan),
     )
