@@ -53,7 +53,6 @@ def _add(journal: Journal, clock: ManualClock, execution_id: str, number: int) -
         id=execution_id,
         name=f"plan-{number}",
         state=ExecutionState.COMPLETED,
-        plan_json=_PLAN,
         plan_digest="0" * 64,
         workspace="/home/user/project",
         workspace_dev=1,
@@ -67,7 +66,7 @@ def _add(journal: Journal, clock: ManualClock, execution_id: str, number: int) -
         for index in range(_STEPS)
     ]
     with journal.transaction() as tx:
-        tx.add_execution(record, steps)
+        tx.add_execution(record, _PLAN, steps)
         for index in range(_STEPS):
             layer = LayerName(f"{execution_id}-{index}")
             tx.add_checkpoint(execution_id, f"after {index}", CheckpointKind.AUTOMATIC, layer, f"c{index - 1}")

@@ -53,7 +53,7 @@ async def fork(session: Session) -> Exit:
         given = read_plan(arguments.plan) if arguments.plan is not None else None
         async with session.open() as application:
             origin = application.journal.find(arguments.id)
-            plan = given or parse_plan(origin.plan_json, "the journal")
+            plan = given or parse_plan(application.journal.plan(origin.id), "the journal")
             told.execution_id = await application.engine.fork(
                 origin.id,
                 arguments.checkpoint,
@@ -70,7 +70,7 @@ async def resume(session: Session) -> Exit:
     """`sandstone resume ID`."""
     async with session.open() as application:
         record = application.journal.find(session.arguments.id)
-        plan = parse_plan(record.plan_json, "the journal")
+        plan = parse_plan(application.journal.plan(record.id), "the journal")
         await application.engine.resume(record.id, secrets_of(plan, os.environ))
         return _conclude(session, await _drive(session, application, record.id, plan, record.last_sequence))
 

@@ -41,6 +41,7 @@ def workspace_root(workspace: Path) -> Root:
 def accept(
     tx: Transaction,
     record: ExecutionRecord,
+    plan: Plan,
     steps: list[StepRecord],
     root: Mapping[bytes, dict[str, Any] | None],
     keep: bool,
@@ -51,7 +52,7 @@ def accept(
 
     root: the baseline's first entry. position: in the queue, None when it need not wait.
     """
-    tx.add_execution(record, steps)
+    tx.add_execution(record, plan.to_json(), steps)
     tx.add_baseline(record.id, root)
     if keep:
         tx.set_execution(record.id, kept=1)

@@ -39,17 +39,18 @@ class Finish:
 
 Decision = RunStep | SkipStep | Finish
 
-_OPEN = frozenset({StepState.PENDING, StepState.ROLLED_BACK})
-_NOT_DONE = frozenset({StepState.FAILED, StepState.SKIPPED})
+_OPEN = (StepState.PENDING, StepState.ROLLED_BACK)
+_NOT_DONE = (StepState.FAILED, StepState.SKIPPED)
+_COME_TO_AN_END = (StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED)
+"""All of them are asked of every step of a plan: a tuple compares by identity, a set would hash each state."""
 
 
 def decide(needs: Sequence[Sequence[str]], steps: Sequence[StepRecord]) -> Decision:
     """The next thing to do, given each step's `needs` (by index) and the steps' states."""
-    state_of = {step.id: step.state for step in steps}
     for step in steps:
         if step.state not in _OPEN:
             continue
-        missing = [need for need in needs[step.index] if state_of.get(need) in _NOT_DONE]
+        missing = _not_done(needs[step.index], steps)
         if missing:
             return SkipStep(step.index, f"it needs {', '.join(missing)}, which did not succeed")
         return RunStep(step.index)
@@ -57,6 +58,13 @@ def decide(needs: Sequence[Sequence[str]], steps: Sequence[StepRecord]) -> Decis
     if failed:
         return Finish(ExecutionState.FAILED, failure_text(failed[0]))
     return Finish(ExecutionState.COMPLETED)
+
+
+def _not_done(needs: Sequence[str], steps: Sequence[StepRecord]) -> list[str]:
+    if not needs:  # most steps: the others need not be looked at
+        return []
+    not_done = {step.id for step in steps if step.state in _NOT_DONE}
+    return [need for need in needs if need in not_done]
 
 
 def failure_text(step: StepRecord) -> str:
@@ -85,7 +93,7 @@ def undone_steps(steps: Sequence[StepRecord], checkpoints: Sequence[CheckpointRe
 
 def steps_done(steps: Sequence[StepRecord]) -> int:
     """How many steps have come to an end."""
-    return sum(step.state in (StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED) for step in steps)
+    return sum(step.state in _COME_TO_AN_END for step in steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Final
 
 from engine.execution.run import Run
@@ -12,16 +13,22 @@ from sandbox.spec import SandboxSpec
 
 EXPECT_AHEAD: Final = 8
 RUNS_SANDBOX: Final = frozenset({"command", "test", "validation"})
+_CLAIMING: Final = (StepState.PENDING, StepState.RUNNING, StepState.ROLLED_BACK)
+
+
+def claimants(plan: Plan) -> list[int]:
+    """Indexes of the steps that claim a sandbox, in order; asked once a run, because few steps of a long plan do."""
+    return [index for index, step in enumerate(plan.steps) if _claims(plan, step)]
 
 
 def upcoming_specs(run: Run, after: int) -> list[SandboxSpec]:
     """The sandboxes that the steps behind `after` still have to claim, in order. Pure."""
     plan = run.context.plan
     specs: list[SandboxSpec] = []
-    for record in run.steps[after + 1 :]:
-        if record.state not in (StepState.PENDING, StepState.RUNNING, StepState.ROLLED_BACK):
+    for index in run.claimants[bisect_right(run.claimants, after) :]:
+        if run.steps[index].state not in _CLAIMING:
             continue
-        specs += _specs_of(plan, run.context.image_id, plan.steps[record.index])
+        specs += _specs_of(plan, run.context.image_id, plan.steps[index])
         if len(specs) >= EXPECT_AHEAD:
             break
     return specs
@@ -34,8 +41,13 @@ def first_specs(plan: Plan, image_id: str) -> list[SandboxSpec]:
 
 
 def _specs_of(plan: Plan, image_id: str, step: Step) -> list[SandboxSpec]:
-    """The sandboxes that one attempt of the step claims, in order. Most steps of a long plan claim none, and say so
-    before their settings are resolved."""
+    """The sandboxes that one attempt of the step claims, in order."""
+    count = _claims(plan, step)
+    return [sandbox_spec(image_id, plan.settings_for(step))] * count if count else []
+
+
+def _claims(plan: Plan, step: Step) -> int:
+    """How many sandboxes one attempt of the step claims."""
     acts = step.type in RUNS_SANDBOX or getattr(step, "patch", None) is not None
     checks = bool(plan.checks_for(step)) and step.type not in RUNS_SANDBOX
-    return [sandbox_spec(image_id, plan.settings_for(step))] * (acts + checks) if acts or checks else []
+    return acts + checks

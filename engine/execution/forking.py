@@ -48,6 +48,7 @@ class _Source:
     """What is forked. line: the checkpoint and all below it, nearest first."""
 
     record: ExecutionRecord
+    plan_json: str
     line: list[CheckpointRecord]
     steps: list[StepRecord]
 
@@ -120,7 +121,7 @@ class Forker:
         fork_id: str,
     ) -> Run:
         source = await self._blocking(self._source, execution_id, checkpoint)
-        followed = plan or parse_plan(source.record.plan_json, "the journal")
+        followed = plan or parse_plan(source.plan_json, "the journal")
         given = checked_secrets(followed, given)
         root = await self._blocking(workspace_root, Path(source.record.workspace))
         # The origin's own image, also when the name that its plan gives means another one by now.
@@ -131,7 +132,9 @@ class Forker:
             layer, hide = await self._blocking(self._stand, record, source, followed, root.path)
             steps = await self._blocking(self._steps, record.id, source, plan)
             reached(EnginePoint.BEFORE_FORK_ROW)
-            head = await self._writer.write(lambda tx: _accept(tx, record, source, steps, layer, keep, request))
+            head = await self._writer.write(
+                lambda tx: _accept(tx, record, followed, source, steps, layer, keep, request)
+            )
             reached(EnginePoint.AFTER_FORK_ROW)
         except BaseException:
             await self._blocking(self._abandon, record.id, lock)
@@ -154,14 +157,13 @@ class Forker:
             raise WrongStateError("fork", execution_id, record.state.value, others)
         point = self._journal.checkpoint(execution_id, checkpoint)
         line = ancestry(self._journal.checkpoints(execution_id), point.id)
-        return _Source(record, line, self._journal.steps(execution_id))
+        return _Source(record, self._journal.plan(execution_id), line, self._journal.steps(execution_id))
 
     def _record(self, fork_id: str, source: _Source, plan: Plan, name: str | None, image_id: str) -> ExecutionRecord:
         return ExecutionRecord(
             id=fork_id,
             name=name or plan.name or fork_id[:12],
             state=ExecutionState.IDLE,
-            plan_json=plan.to_json(),
             plan_digest=plan.digest,
             workspace=source.record.workspace,
             workspace_dev=source.record.workspace_dev,
@@ -183,7 +185,7 @@ class Forker:
         volume = VolumeId(record.id)
         try:
             mask = self._store.mask(VolumeId(source.record.id))
-            if plan.to_json() != source.record.plan_json:
+            if plan.to_json() != source.plan_json:
                 # What the origin hid stays hidden: its layers were made without it.
                 mask = together(mask, HiddenPaths(workspace).mask(plan.sandbox.hide))
             below = self._content(source.point.layer)
@@ -245,6 +247,7 @@ class Forker:
 def _accept(
     tx: Transaction,
     record: ExecutionRecord,
+    plan: Plan,
     source: _Source,
     steps: list[StepRecord],
     layer: LayerName | None,
@@ -254,7 +257,7 @@ def _accept(
     """All rows of the fork, and that the request for it took effect, if the checkpoint is still there."""
     if source.point not in tx.checkpoints(source.record.id):
         raise NotFoundError("checkpoint", f"{source.record.id}:{source.point.id}")
-    tx.add_execution(record, steps)
+    tx.add_execution(record, plan.to_json(), steps)
     tx.copy_baseline(source.record.id, record.id)
     if keep:
         tx.set_execution(record.id, kept=1)

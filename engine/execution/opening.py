@@ -19,7 +19,7 @@ from engine.errors import WrongStateError
 from engine.execution.admission import Root, accept, checked_secrets, workspace_root
 from engine.execution.attempt import ExecutionContext
 from engine.execution.environments import Environments
-from engine.execution.expected import first_specs
+from engine.execution.expected import claimants, first_specs
 from engine.execution.hide import HiddenPaths
 from engine.execution.locks import ExecutionLocks
 from engine.execution.masking import Masker
@@ -100,7 +100,7 @@ class ExecutionOpener:
             record = self._record(context, root, name, start_ns)
             steps = [StepRecord(execution_id, i, s.id, s.type) for i, s in enumerate(plan.steps)]
             position = None if opened else self._services.queue.position(execution_id)
-            head = await self._writer.write(lambda tx: accept(tx, record, steps, base, keep, request, position))
+            head = await self._writer.write(lambda tx: accept(tx, record, plan, steps, base, keep, request, position))
         except BaseException:
             self._services.queue.leave(execution_id)
             self._services.provider.expect(execution_id, ())
@@ -124,7 +124,7 @@ class ExecutionOpener:
             record = await self._blocking(self._journal.execution, execution_id)
             if record.state is not ExecutionState.PAUSED:
                 raise WrongStateError("resume", execution_id, record.state.value, ["paused"])
-            plan = parse_plan(record.plan_json, "the journal")
+            plan = parse_plan(await self._blocking(self._journal.plan, execution_id), "the journal")
             given = checked_secrets(plan, secrets)
             root = await self._blocking(workspace_root, Path(record.workspace))
             hide = await self._blocking(self._hidden, execution_id, root.path, plan)
@@ -196,7 +196,6 @@ class ExecutionOpener:
             id=context.execution_id,
             name=name or plan.name or context.execution_id[:12],
             state=ExecutionState.IDLE,
-            plan_json=plan.to_json(),
             plan_digest=plan.digest,
             workspace=os.fspath(root.path),
             workspace_dev=root.device,
@@ -241,4 +240,5 @@ def run_of(
         lock=lock,
         recorded=dict.fromkeys(recorded),
         needs=[step.needs for step in context.plan.steps],
+        claimants=claimants(context.plan),
     )

@@ -13,6 +13,7 @@ from engine.clock import Clock
 from engine.events.types import EventKind
 from engine.execution.attempt import AttemptOutcome
 from engine.execution.control import PauseMode
+from engine.execution.decide import steps_done
 from engine.execution.logs import TAIL_BYTES
 from engine.execution.metering import outcome_usage
 from engine.execution.run import Run
@@ -207,12 +208,11 @@ class RunRecorder:
         run.record = await self._writer.blocking(self._writer.journal.execution, run.id)
 
     def _progress(self, run: Run, index: int) -> dict[str, Any]:
-        progress = run.progress(self._clock)
         return {
-            "done": progress.done + 1,
-            "total": progress.total,
+            "done": steps_done(run.steps) + 1,
+            "total": len(run.steps),
             "step": run.steps[index].id,
-            "elapsed_ms": round(progress.elapsed_ms, 1),
+            "elapsed_ms": round(run.elapsed_ms(self._clock), 1),
         }
 
 

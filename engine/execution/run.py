@@ -20,7 +20,8 @@ from engine.journal.records import CheckpointRecord, ExecutionRecord, StepRecord
 class Run:
     """`steps`, `head` and `record` mirror the journal; they change after the journal has it.
 
-    lock: descriptor of the execution's lock. recorded: paths that have a baseline. place: in the queue; None until it
+    lock: descriptor of the execution's lock. recorded: paths that have a baseline. claimants: indexes
+    of the steps that claim a sandbox. place: in the queue; None until it
     is to go on. opened: its volume is open. meter: of the attempt under way. running_since: monotonic seconds, None
     while it does not run. verbs: held by whoever changes the execution's state. answered: the last pause has taken
     effect, or will not. ended: this process does not drive it any more.
@@ -34,6 +35,7 @@ class Run:
     lock: int
     recorded: dict[bytes, None]
     needs: Sequence[Sequence[str]]
+    claimants: Sequence[int]
     control: RunControl = field(default_factory=RunControl)
     place: Place | None = None
     opened: bool = False

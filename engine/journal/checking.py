@@ -21,6 +21,8 @@ _MISCOUNTED = {
     "executions": "SELECT 1 WHERE (SELECT COUNT(*) FROM executions NOT INDEXED) IS NOT (SELECT executions FROM ledger)",
     "requests": "SELECT 1 WHERE (SELECT COUNT(*) FROM requests) IS NOT (SELECT requests FROM ledger)",
 }
+_WITHOUT_PLAN = "SELECT 1 WHERE (SELECT COUNT(*) FROM plans) IS NOT (SELECT executions FROM ledger)"
+"""Each plan has its own execution (the keys see to it), so as many as there are executions is one each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +46,26 @@ def read_ledger(connection: sqlite3.Connection) -> Ledger:
 
 
 def check_all(connection: sqlite3.Connection) -> None:
-    """Compare everything with everything that is known of it. Raises SealBrokenError and sqlite3.DatabaseError."""
+    """Compare everything with everything that is known of it; of any version that has seals, for a copy that is good
+    stays good when the program goes on. Raises SealBrokenError and sqlite3.DatabaseError.
+    """
     connection.execute("BEGIN")  # one state of the file, whoever writes meanwhile
     try:
-        check_tables(connection)
-        if read_ledger(connection).schema != schema_check(connection):
-            raise SealBrokenError("unknown", "the schema is not what this program made")
-        for table, query in _MISCOUNTED.items():
-            if connection.execute(query).fetchone() is not None:
-                raise SealBrokenError(table, "rows are missing")
-        check_register(connection)
+        check_within(connection)
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def check_within(connection: sqlite3.Connection) -> None:
+    """As `check_all`, in the transaction that the connection is in."""
+    check_tables(connection)
+    if read_ledger(connection).schema != schema_check(connection):
+        raise SealBrokenError("unknown", "the schema is not what this program made")
+    queries = dict(_MISCOUNTED)
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'plans'").fetchone() is not None:
+        queries["plans"] = _WITHOUT_PLAN
+    for table, query in queries.items():
+        if connection.execute(query).fetchone() is not None:
+            raise SealBrokenError(table, "rows are missing")
+    check_register(connection)

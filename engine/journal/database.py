@@ -18,8 +18,8 @@ from typing import Final
 
 from engine.errors import JournalVersionError
 from engine.journal import backups
-from engine.journal.checking import check_all, read_ledger
-from engine.journal.inspection import damaged, inspect, mark_path, typed_errors
+from engine.journal.checking import check_all, check_within, read_ledger
+from engine.journal.inspection import SEALED_SINCE, damaged, inspect, mark_path, typed_errors
 from engine.journal.mark import Mark, Marked
 from engine.journal.schema import SCHEMA_VERSION, SCRIPTS
 from sandbox.workspace.sealed import install, schema_check
@@ -74,9 +74,14 @@ class Database:
         return int(found)
 
     def _migrate(self) -> None:
-        """Bring the file to this version in one transaction; what an earlier one wrote is copied beside it first."""
+        """Bring the file to this version in one transaction; what an earlier one wrote is copied beside it first.
+
+        What has seals is checked in full before, because a row that a script writes again gets a new seal.
+        """
         with self._transaction():
             found = self._version()  # again: another process may have been first
+            if SEALED_SINCE <= found < SCHEMA_VERSION:
+                check_within(self.connection)
             if 0 < found < SCHEMA_VERSION:
                 # Nobody can write meanwhile, so the copy holds all that the migration starts from.
                 backups.copy_database(self.path, self.path.with_name(f"{self.path.name}.version-{found}"))

@@ -113,6 +113,17 @@ class Journal:
             _require_found(found[0].id == execution_id, "id")
         return found[0]
 
+    def plan(self, execution_id: str) -> str:
+        """The text of an execution's plan, as it was accepted. Raises NotFoundError: there is no such execution."""
+        with self._database.reading() as connection:
+            found = rows.select(connection, "plans", "WHERE execution_id=?", execution_id)
+            if not found:
+                self.execution(execution_id)
+                raise SealBrokenError("plans", f"execution {execution_id} has none")
+            if found[0][0] != execution_id:
+                raise SealBrokenError("plans", "the order of its rows leads to another row")
+        return str(found[0][1])
+
     def find(self, text: str) -> ExecutionRecord:
         """By id, unique prefix of an id, name (the newest of that name), or `last`.
 

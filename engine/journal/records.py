@@ -23,7 +23,7 @@ class CheckpointKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRecord:
-    """One run of a plan.
+    """One run of a plan. The plan's text is apart, because it is long and few want it: `Journal.plan`.
 
     id: 32 hex digits. head: id of the checkpoint that the next step starts from. start_ns: wall clock in ns
     before anything was read from the workspace; of a fork, its origin's. workspace_dev/inode: identity of the
@@ -34,7 +34,6 @@ class ExecutionRecord:
     id: str
     name: str
     state: ExecutionState
-    plan_json: str
     plan_digest: str
     workspace: str
     workspace_dev: int

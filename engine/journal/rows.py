@@ -79,9 +79,12 @@ def to_column(name: str, value: Any) -> Any:
     return value
 
 
-def add_execution(connection: sqlite3.Connection, record: ExecutionRecord, steps: Sequence[StepRecord]) -> None:
+def add_execution(
+    connection: sqlite3.Connection, record: ExecutionRecord, plan_json: str, steps: Sequence[StepRecord]
+) -> None:
     row = [to_column(name, getattr(record, name)) for name in _EXECUTION_FIELDS]
     insert(connection, "executions", _EXECUTION_FIELDS, [row])
+    insert(connection, "plans", ("execution_id", "plan_json"), [(record.id, plan_json)])
     columns = ["idx" if name == "index" else name for name in _STEP_FIELDS]
     rows = [[to_column(name, getattr(step, name)) for name in _STEP_FIELDS] for step in steps]
     insert(connection, "steps", columns, rows)

@@ -52,7 +52,7 @@ CREATE INDEX requests_by_execution ON requests(execution_id);
 CREATE INDEX requests_by_time ON requests(create_time);
 """
 
-TABLES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = MappingProxyType(
+_SEALED: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = MappingProxyType(
     {
         "executions": (
             (
@@ -81,7 +81,7 @@ TABLES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = MappingPr
         "ledger": (("id", "journal_id", "commits", "executions", "requests", "schema"), ("id",)),
     }
 )
-"""Each table's columns in their order, without `chk`, and its key."""
+"""Each table's columns in version 3 in their order, without `chk`, and its key."""
 
 _COUNTS: Final = """
 CREATE TABLE extents (
@@ -114,11 +114,37 @@ def _counted(table: str) -> list[str]:
 
 def _seals() -> list[str]:
     statements = _split(_COUNTS)
-    for table, (columns, key) in TABLES.items():
+    for table, (columns, key) in _SEALED.items():
         statements.append(f"ALTER TABLE {table} ADD COLUMN chk INTEGER NOT NULL DEFAULT 0")
         statements.append(f"UPDATE {table} SET chk = seal('{table}', {', '.join(columns)})")
         statements += sealing(table, columns, key)
     return [*statements, *_counted("executions"), *_counted("requests"), *register_statements()]
+
+
+_PLANS: Final = """
+CREATE TABLE plans (
+  execution_id TEXT PRIMARY KEY REFERENCES executions(id) ON DELETE CASCADE, plan_json TEXT NOT NULL,
+  chk INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+DROP TRIGGER executions_sealed;
+DROP TRIGGER executions_resealed;
+DROP TRIGGER executions_intact;
+"""
+"""plans: each execution's, written once. In the execution's own row, every event would write the text again."""
+
+
+def _plans_apart() -> list[str]:
+    columns, key = _SEALED["executions"]
+    columns = tuple(column for column in columns if column != "plan_json")
+    create, *drops = _split(_PLANS)
+    return [
+        create,
+        *sealing("plans", ("execution_id", "plan_json"), ("execution_id",)),
+        "INSERT INTO plans (execution_id, plan_json) SELECT id, plan_json FROM executions",
+        *drops,
+        "ALTER TABLE executions DROP COLUMN plan_json",
+        f"UPDATE executions SET chk = seal('executions', {', '.join(columns)})",
+        *sealing("executions", columns, key),
+    ]
 
 
 def _split(script: str) -> list[str]:
@@ -126,7 +152,7 @@ def _split(script: str) -> list[str]:
 
 
 SCRIPTS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
-    {1: tuple(_split(_FIRST)), 2: tuple(_split(_REQUESTS)), 3: tuple(_seals())}
+    {1: tuple(_split(_FIRST)), 2: tuple(_split(_REQUESTS)), 3: tuple(_seals()), 4: tuple(_plans_apart())}
 )
 """What makes a file of version n - 1 one of version n. Version 0 is an empty file. Needs `sealed.install`."""
 

@@ -27,8 +27,9 @@ class Transaction:
         self.now = now
         self.events: list[Event] = []
 
-    def add_execution(self, record: ExecutionRecord, steps: Sequence[StepRecord]) -> None:
-        rows.add_execution(self._connection, record, steps)
+    def add_execution(self, record: ExecutionRecord, plan_json: str, steps: Sequence[StepRecord]) -> None:
+        """Add an execution, its plan's text, which never changes, and its steps."""
+        rows.add_execution(self._connection, record, plan_json, steps)
 
     def move(self, execution_id: str, to: ExecutionState, reason: str = "") -> None:
         """Change the execution's state.

@@ -98,7 +98,6 @@ def execution_record(message: pb.Execution) -> ExecutionRecord:
         id=message.execution_id,
         name=message.name,
         state=member_of(EXECUTION_STATES, message.state),
-        plan_json="",
         plan_digest=message.plan_digest,
         workspace=message.workspace,
         workspace_dev=0,

@@ -23,12 +23,11 @@ IDS = ("a" * 32, "ab" + "c" * 30)
 VOLUME = VolumeId("a" * 32)
 
 
-def record_of(execution_id: str, clock: ManualClock, name: str = "plan", plan_json: str = "{}") -> ExecutionRecord:
+def record_of(execution_id: str, clock: ManualClock, name: str = "plan") -> ExecutionRecord:
     return ExecutionRecord(
         id=execution_id,
         name=name,
         state=ExecutionState.IDLE,
-        plan_json=plan_json,
         plan_digest="d",
         workspace="/w",
         workspace_dev=1,
@@ -38,6 +37,11 @@ def record_of(execution_id: str, clock: ManualClock, name: str = "plan", plan_js
     )
 
 
+def plan_json(number: int) -> str:
+    """Longer than a page, as most plans are."""
+    return f'{{"plan": {number}, "steps": "{"x" * 1500}"}}'
+
+
 def fill(journal: Journal, register: Register, clock: ManualClock) -> None:
     """Two executions with all that an execution can have, one of them with layers."""
     for number, execution_id in enumerate(IDS):
@@ -45,7 +49,7 @@ def fill(journal: Journal, register: Register, clock: ManualClock) -> None:
         register.add_volume(Volume(VolumeId(execution_id), Path("/base"), DiskLimit(1 << 20, 100), None))
         with journal.transaction() as tx:
             steps = [StepRecord(execution_id, index, f"step-{index}", "command") for index in range(3)]
-            tx.add_execution(record_of(execution_id, clock, f"plan-{number}"), steps)
+            tx.add_execution(record_of(execution_id, clock, f"plan-{number}"), plan_json(number), steps)
             tx.add_checkpoint(execution_id, "start", CheckpointKind.AUTOMATIC, None, None)
             tx.add_baseline(execution_id, {b"a\xff": {"kind": "file", "digest": "0" * 64}, b"b": None})
             tx.remember(Request(f"request-{number}", "execute-plan", "digest"), execution_id, "result")
@@ -114,6 +118,7 @@ def everything(journal: Journal, register: Register, ids: tuple[str, ...] = IDS)
             f"events {number}": journal.events(execution_id),
             f"late events {number}": journal.events(execution_id, after=3),
             f"request {number}": journal.request(f"request-{number}"),
+            f"plan {number}": journal.plan(execution_id),
             f"kept {number}": journal.kept(execution_id),
             f"volume {number}": register.volume(VolumeId(execution_id)),
             f"layers {number}": register.of_volume(VolumeId(execution_id)),

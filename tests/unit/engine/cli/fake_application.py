@@ -92,7 +92,6 @@ class FakeEngine:
             ID,
             name or plan.name,
             ExecutionState.IDLE,
-            plan.to_json(),
             plan.digest,
             str(workspace),
             1,
@@ -103,7 +102,7 @@ class FakeEngine:
         steps = [StepRecord(ID, index, step.id, step.type) for index, step in enumerate(plan.steps)]
 
         def accept(tx: Transaction) -> None:
-            tx.add_execution(record, steps)
+            tx.add_execution(record, plan.to_json(), steps)
             tx.add_checkpoint(ID, "start", CheckpointKind.AUTOMATIC, None, None)
 
         self.write(accept)
@@ -114,6 +113,7 @@ class FakeEngine:
         """The second execution has the id FORK_ID; the first step of the origin's plan is done in it."""
         origin = self._journal.execution(execution_id)
         point = self._journal.checkpoint(execution_id, checkpoint)
+        followed = plan.to_json() if plan is not None else self._journal.plan(origin.id)
         self.given_secrets = dict(secrets or {})
         record = replace(
             origin,
@@ -125,7 +125,6 @@ class FakeEngine:
             forked_from=f"{origin.id}:{point.id}",
         )
         if plan is not None:
-            record = replace(record, plan_json=plan.to_json())
             steps = [StepRecord(FORK_ID, index, step.id, step.type) for index, step in enumerate(plan.steps)]
         else:
             first, *rest = self._journal.steps(execution_id)
@@ -133,7 +132,7 @@ class FakeEngine:
             steps += [StepRecord(FORK_ID, step.index, step.id, step.type) for step in rest]
 
         def accept(tx: Transaction) -> None:
-            tx.add_execution(record, steps)
+            tx.add_execution(record, followed, steps)
             tx.add_checkpoint(FORK_ID, "start", CheckpointKind.AUTOMATIC, None, None)
             done = [step.id for step in steps if step.state is StepState.SUCCEEDED]
             told = {"origin": origin.id, "origin_name": origin.name, "checkpoint": point.id, "done": done}

@@ -30,7 +30,6 @@ def ended(name: str, age: timedelta, state: ExecutionState = ExecutionState.COMP
         id=name,
         name=name,
         state=state,
-        plan_json="{}",
         plan_digest="",
         workspace="/w",
         workspace_dev=0,

@@ -366,7 +366,7 @@ def test_a_new_execution_after_the_check_is_counted(home: Path) -> None:
     register = Register(home / "journal.db", durable=False)
     journal = Journal(database, clock)
     with journal.transaction() as tx:
-        tx.add_execution(record_of("f" * 32, clock), [])
+        tx.add_execution(record_of("f" * 32, clock), "{}", [])
         tx.delete_checkpoints(IDS[0], [2, 99])
         tx.add_baseline(IDS[0], {b"b": None, b"c": None})
         tx.add_baseline(IDS[0], {})

@@ -44,7 +44,6 @@ def execution(execution_id: str, name: str = "plan") -> ExecutionRecord:
         id=execution_id,
         name=name,
         state=ExecutionState.IDLE,
-        plan_json="{}",
         plan_digest="d",
         workspace="/w",
         workspace_dev=1,
@@ -57,7 +56,7 @@ def execution(execution_id: str, name: str = "plan") -> ExecutionRecord:
 def add(journal: Journal, execution_id: str, name: str = "plan") -> None:
     record = execution(execution_id, name)
     with journal.transaction() as tx:
-        tx.add_execution(record, [StepRecord(execution_id, 0, "one", "command", findings=[{"rule": "x"}])])
+        tx.add_execution(record, "{}", [StepRecord(execution_id, 0, "one", "command", findings=[{"rule": "x"}])])
         tx.add_checkpoint(execution_id, "start", CheckpointKind.AUTOMATIC, None, None)
 
 
@@ -169,7 +168,7 @@ def test_a_request_is_found_again_with_its_answer(journal: Journal) -> None:
     record = execution(A)
     with journal.transaction() as tx:
         tx.remember(request, A, result="answer")
-        tx.add_execution(record, [])
+        tx.add_execution(record, "{}", [])
     assert journal.request("r1") == RequestRecord("r1", "execute-plan", "digest", A, "answer", ManualClock().now())
 
 

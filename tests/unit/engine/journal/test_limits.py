@@ -32,7 +32,7 @@ def filled(home: Path) -> tuple[Database, Journal]:
     database, clock = Database(home / "journal.db"), ManualClock()
     journal = Journal(database, clock)
     with journal.transaction() as tx:
-        tx.add_execution(record_of(A, clock), [])
+        tx.add_execution(record_of(A, clock), "{}", [])
     return database, journal
 
 

@@ -61,6 +61,7 @@ def test_reading_uses_indexes(journal: tuple[Journal, list[str], sqlite3.Connect
         reads.request("request-1")
         reads.request("unknown")
         reads.kept(execution_id)
+        reads.plan(execution_id)
     store = CopyingLayerStore(tmp_path / "store")
     Recovery(reads, store, ExecutionLocks(tmp_path / "locks"), LogStore(tmp_path / "logs")).all()
     store.close()
