@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ HEAD = "version: 1\nsandbox: {disk: 16MiB, memory: 64MiB}\nsteps:\n"
 QUICK = HEAD + "  - {id: a, type: command, run: 'echo a > a'}\n"
 SLOW = HEAD + (
     "  - {id: before, type: command, run: 'echo before > log'}\n"
-    "  - {id: slow, type: command, run: 'sleep 6; echo slow >> log'}\n"
+    "  - {id: slow, type: command, run: 'sleep 8; echo slow >> log'}\n"
     "  - {id: after, type: command, run: 'cat log'}\n"
 )
 
@@ -49,9 +50,22 @@ def completed(running: Running) -> Any:
     return outcome
 
 
-def containers_of(store_id: str) -> list[str]:
+def containers_of(store_id: str) -> dict[str, str]:
+    """Those that run: id -> lease of the process whose they are."""
     rows = ask_engine(f'/containers/json?filters={{"label":["sandstone={store_id}"]}}')
-    return sorted(row["Id"] for row in rows)
+    return {row["Id"]: row["Labels"]["sandstone.lease"] for row in rows}
+
+
+def at_work(store_id: str, processes: int) -> dict[str, str]:
+    """The containers, once so many processes have two each: the slow step's, and one that waits for the next step or
+    goes with the step before."""
+
+    def two_each() -> bool:
+        counts = Counter(containers_of(store_id).values())
+        return len(counts) == processes and min(counts.values()) >= 2
+
+    wait_until(two_each, "process with two sandboxes")
+    return containers_of(store_id)
 
 
 def a_copy(bench: QuickBench) -> QuickBench:
@@ -65,13 +79,12 @@ def a_copy(bench: QuickBench) -> QuickBench:
 
 def test_a_copy_of_a_live_store_is_another_store_and_takes_nothing_from_it(bench: QuickBench) -> None:
     running = in_the_slow_step(bench)
-    mine = containers_of(bench.store_id)
-    assert mine
+    mine = at_work(bench.store_id, 1)
     other = a_copy(bench)
     assert other.shown("status")[0]["state"] == "paused"
     assert other.run(QUICK)["state"] == "completed"
     assert other.store_id != bench.store_id
-    assert set(containers_of(bench.store_id)) & set(mine), "the copy removed containers of the live store"
+    assert containers_of(bench.store_id).keys() & mine.keys(), "the copy removed containers of the live store"
     outcome = completed(running)
     assert outcome["steps"][1]["attempts"] == 1
     assert outcome["steps"][2]["stdout_tail"] == "before\nslow\n"
@@ -144,15 +157,12 @@ def test_two_resumes_at_once_drive_it_once(bench: QuickBench) -> None:
 
 def test_waiting_sandboxes_of_the_dead_go_and_those_of_the_living_stay(bench: QuickBench) -> None:
     live = in_the_slow_step(bench)
-    mine = containers_of(bench.store_id)
     dead = in_the_slow_step(bench)
-    wait_until(lambda: len(containers_of(bench.store_id)) > len(mine) + 1, "sandbox that waits")
+    at_work(bench.store_id, 2)
     dead.process.kill()
     dead.ended()
     bench("status")
-    left = containers_of(bench.store_id)
-    names = [ask_engine(f"/containers/{found}/json")["Name"] for found in left]
-    assert len({name.split("-")[1] for name in names}) == 1, names
+    assert len(set(containers_of(bench.store_id).values())) == 1
     assert completed(live)["steps"][1]["attempts"] == 1
     assert bench.left() == []
 
