@@ -143,8 +143,7 @@ class AttemptContext:
     """What an action may use.
 
     key: the attempt's own active layer, unmounted. parent: what it stands on. run: runs a request over `key`,
-    which it may change. look: runs a request over a read-only view of `parent`; look_back: over one of the
-    base.
+    which it may change. look: runs a request over a read-only view of `parent`; look_back: over one of the base.
     """
 
     execution: ExecutionContext

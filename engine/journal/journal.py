@@ -134,7 +134,12 @@ class Journal:
             if text == "last":
                 found = _executions(connection, _NEWEST, 1)
             else:
-                found = _executions(connection, _NEWEST_OF_NAME, text) or _prefixed(connection, text)
+                # Its own id first: no execution can take the place of another by its name.
+                found = (
+                    _executions(connection, "WHERE id=?", text)
+                    or _executions(connection, _NEWEST_OF_NAME, text)
+                    or _prefixed(connection, text)
+                )
             if len(found) == 1:
                 right = text in (found[0].name, "last") or found[0].id.startswith(text)
                 _require_found(right, "name")

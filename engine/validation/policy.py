@@ -44,8 +44,8 @@ def _result(
     wanted = [finding for finding in result.findings if not ignored(finding)]
     counted = tuple(finding for finding in wanted if finding.fingerprint not in known)
     lowest = result.fails_on if policy.fail_on is None else Severity(policy.fail_on)
-    # What was cut off has been seen by nobody: it cannot be known, nor ignored.
-    unseen = result.cut and result.status is CheckStatus.FAILED
+    # What was cut off has been seen by nobody: it cannot be known, nor ignored, nor said to be less than `lowest`.
+    unseen = result.cut and (result.status is CheckStatus.FAILED or RANK[lowest] < RANK[result.fails_on])
     failed = unseen or any(RANK[finding.severity] >= RANK[lowest] for finding in counted)
     notes = [result.note] if result.note else []
     for count, what in (

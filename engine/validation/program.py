@@ -43,10 +43,10 @@ class ProgramReport:
         return "; ".join(notes)
 
 
-def invocation(program: str, python: str = "$python") -> str:
-    """Shell text that runs `program` over what was named, else over the whole workspace."""
+def invocation(program: str) -> str:
+    """Shell text that runs `program` by `$python` over what was named, else over the whole workspace."""
     skipped = shlex.quote(":".join(SKIPPED_DIRECTORIES))
-    return f'[ $named = 0 ] || set -- "$listed"\nclean "{python}" -I "$programs" {program} {skipped} "$@"\n'
+    return f'[ $named = 0 ] || set -- "$listed"\nclean "$python" -I "$programs" {program} {skipped} "$@"\n'
 
 
 def read_report(output: ToolOutput, check: str, category: str) -> ProgramReport:

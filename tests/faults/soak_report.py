@@ -32,9 +32,10 @@ is paused, and is the next one that dies; every fourth is stopped in order first
 hits starts, too. The client repeats requests that got no answer, by the same id, and goes on watching events after the
 last one that it was told: what it was told must be in the journal, without gap or repeat. `gc` runs every 40 kills.
 
-A first soak stopped at its 172nd kill: a child that the controller had just forked to make a user namespace outlived
-it, with its locks, and the next controller was refused. That is mended (test in
-`tests/unit/sandbox/workspace/test_privileged.py`); the figures are those of the soak that was begun anew after it.
+Two earlier soaks were stopped by a fault, and this one was begun anew after each was mended. At a 172nd kill, a child
+that the controller had just forked to make a user namespace outlived it, with its locks, and the next controller was
+refused (test in `tests/unit/sandbox/workspace/test_privileged.py`). At a 12th kill, a new client in the same process
+waited on the connection that an older one had lost (`tests/rpc/test_reconnecting.py`).
 """,
     "run": """\
 Each kill is of a `sandstone run` or `resume` at a moment drawn evenly from the time that the command takes; the next

@@ -126,6 +126,12 @@ def test_find_takes_ids_prefixes_names_and_last(journal: Journal) -> None:
         journal.find("../etc")
 
 
+def test_no_execution_takes_the_place_of_another_by_its_name(journal: Journal) -> None:
+    add(journal, A, "fix")
+    add(journal, B, A)
+    assert journal.find(A).id == A
+
+
 def test_what_the_baseline_holds_is_never_overwritten(journal: Journal) -> None:
     add(journal, A)
     with journal.transaction() as tx:

@@ -111,6 +111,14 @@ def test_findings_that_nobody_has_seen_are_not_known() -> None:
     assert judged.summary == "type failed: 1 more findings are left out; 1000 findings there before"
 
 
+def test_what_nobody_has_seen_is_not_said_to_be_less_than_the_policy_asks_for() -> None:
+    """A check that passes with warnings, of which some were left out: one of those may be what the policy fails on."""
+    seen = tuple(finding(f"r{n}", Severity.INFO) for n in range(1001))
+    told = report_of([within_bounds(CheckResult("type", CheckStatus.PASSED, seen))], timedelta(0))
+    assert under_policy(told, FindingPolicy()).ok
+    assert not under_policy(told, FindingPolicy(fail_on=FailOn.WARNING)).ok
+
+
 severities = st.sampled_from(Severity)
 some = st.lists(st.builds(finding, st.sampled_from("abc"), severities, st.sampled_from(["x.py", "t/y.py"])), max_size=8)
 
