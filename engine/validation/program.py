@@ -20,37 +20,56 @@ _SEVERITIES: Final = {severity.value: severity for severity in Severity}
 
 @dataclass(frozen=True, slots=True)
 class ProgramReport:
-    """What a program said. files: how many it looked at. left_out: findings it did not print. end: its last line."""
+    """What a program said, or several one after the other.
+
+    files: how many they looked at. left_out: errors they did not print; others_left_out: other findings. ends: the last
+    line of each.
+    """
 
     findings: tuple[Finding, ...]
     files: int
     left_out: int
-    end: Mapping[str, Any]
+    others_left_out: int
+    ends: tuple[Mapping[str, Any], ...]
+
+    @property
+    def end(self) -> Mapping[str, Any]:
+        """The last line of all."""
+        return self.ends[-1]
 
     @property
     def failed(self) -> bool:
-        """There is a finding of severity error, or one that nobody has seen."""
+        """There is a finding of severity error, seen or not."""
         return self.left_out > 0 or any(finding.severity is Severity.ERROR for finding in self.findings)
 
     @property
+    def cut(self) -> bool:
+        """There are findings that nobody has seen."""
+        return self.left_out + self.others_left_out > 0
+
+    @property
     def note(self) -> str:
-        """The program's notes, and what else people should know."""
-        notes = [str(note)[:200] for note in answer.sequence(self.end.get("notes"))]
+        """The programs' notes, and what else people should know."""
+        notes = [str(note)[:200] for end in self.ends for note in answer.sequence(end.get("notes"))]
         if self.files == 0:
             notes.append(NOTHING_TO_CHECK)
-        if self.left_out:
-            notes.append(f"{self.left_out} more findings are left out")
+        if self.cut:
+            notes.append(f"{self.left_out + self.others_left_out} more findings are left out")
         return "; ".join(notes)
 
 
-def invocation(program: str) -> str:
-    """Shell text that runs `program` by `$python` over what was named, else over the whole workspace."""
+def invocation(program: str, before: str = "") -> str:
+    """Shell text that runs `program` by `$python` over what was named, else over the whole workspace.
+
+    before: words in front of the interpreter (`env NAME=VALUE`). It sets the shell's positional parameters.
+    """
     skipped = shlex.quote(":".join(SKIPPED_DIRECTORIES))
-    return f'[ $named = 0 ] || set -- "$listed"\nclean "$python" -I "$programs" {program} {skipped} "$@"\n'
+    command = f'{before} "$python"'.strip()
+    return f'set --\n[ $named = 0 ] || set -- "$listed"\nclean {command} -I "$programs" {program} {skipped} "$@"\n'
 
 
 def read_report(output: ToolOutput, check: str, category: str) -> ProgramReport:
-    """What the program that `output` came from reported; `category` is for findings that name none.
+    """What the programs that `output` came from reported; `category` is for findings that name none.
 
     Raises:
       ToolOutputError: it did not finish, or this is not its output.
@@ -60,9 +79,12 @@ def read_report(output: ToolOutput, check: str, category: str) -> ProgramReport:
         raise ToolOutputError("it crashed")
     if not records or records[-1].get("done") is not True:
         raise ToolOutputError("it stopped half-way")
-    end = records[-1]
-    findings = tuple(_finding(record, check, category) for record in records[:-1])
-    return ProgramReport(findings, answer.whole(end, "files"), answer.whole(end, "left_out"), end)
+    ends = tuple(record for record in records if record.get("done") is True)
+    findings = tuple(_finding(record, check, category) for record in records if record.get("done") is not True)
+    files, left_out, others = (
+        sum(answer.whole(end, key) for end in ends) for key in ("files", "left_out", "others_left_out")
+    )
+    return ProgramReport(findings, files, left_out, others, ends)
 
 
 def _finding(record: Mapping[str, Any], check: str, category: str) -> Finding:

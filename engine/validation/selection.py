@@ -22,8 +22,14 @@ _SPLITS_LINES: Final = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x
 """Control characters and Unicode's line and paragraph separators, in UTF-8: a superset of what
 `str.splitlines`, with which mypy reads its argument files, takes for the end of a line."""
 
-CHECKED_SUFFIXES: Final = (b".py", b".pyi", b".json", b".toml")
+CHECKED_SUFFIXES: Final = (
+    b".py", b".pyi", b".json", b".toml", b".yaml", b".yml", b".sh", b".bash", b".sql", b".css", b".html", b".htm",
+    b".js", b".mjs", b".cjs", b".jsx", b".ts", b".mts", b".cts", b".tsx", b".go", b".rs", b".java", b".c",
+    b".dockerfile",
+)  # fmt: skip
 """What the names of files end in that some check looks at; other changed files concern none."""
+
+_CHECKED_NAMES: Final = re.compile(rb"(?:.*/)?(?:Dockerfile|Containerfile)(?:\.[^/]*)?", re.DOTALL)
 
 SKIPPED_DIRECTORIES: Final = (
     ".bzr", ".direnv", ".eggs", ".git", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pytest_cache",
@@ -74,9 +80,14 @@ def select(changed: Sequence[bytes] | None, paths: Sequence[str] | None) -> Sele
         return Selection(_unique(named), must_exist=True)
     if changed is None:
         return Selection()
-    files = {name for name in changed if name.endswith(CHECKED_SUFFIXES) and not _SKIPPED & {*name.split(b"/")}}
+    files = {name for name in changed if _concerns_a_check(name)}
     good = {name for name in files if _speakable(name)}
     return Selection(_unique(good), unspeakable=tuple(sorted(files - good)))
+
+
+def _concerns_a_check(name: bytes) -> bool:
+    known = name.lower().endswith(CHECKED_SUFFIXES) or _CHECKED_NAMES.fullmatch(name)
+    return bool(known) and not _SKIPPED & {*name.split(b"/")}
 
 
 def _speakable(name: bytes) -> bool:

@@ -2,8 +2,8 @@
 
 Links are not followed, only regular files are read, and what is printed is one JSON object a line: a finding
 (`rule, severity, message, file, line, ...`) each, and at the very end `{"done": true, "files": N, "left_out": N,
-"notes": [...]}`: without that line the work was not finished. stderr must be a regular file: it holds the name of the
-file at hand, so that a crash names its cause.
+"others_left_out": N, "notes": [...]}`: without that line the work was not finished. stderr must be a regular file: it
+holds the name of the file at hand, so that a crash names its cause.
 """
 
 from __future__ import annotations
@@ -12,30 +12,41 @@ import json
 import os
 import stat
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 MAX_LISTED = 500
+MAX_OTHERS = 300
+MAX_NOTES = 20
 MAX_BYTES = 4 << 20
 
 
 class Report:
-    """Prints findings as they come, up to MAX_LISTED, and counts what it leaves out.
+    """Prints findings as they come, up to MAX_LISTED errors and MAX_OTHERS others, and counts what it leaves out.
 
     more: `line, column, end_line, end_column`, and what else a finding has.
     """
 
     def __init__(self) -> None:
-        self.listed = 0
+        self.listed: Counter[bool] = Counter()
         self.left_out = 0
+        self.others_left_out = 0
+        self.notes: Counter[str] = Counter()
 
     def add(self, rule: str, message: str, path: bytes, severity: str = "error", **more: Any) -> None:
-        if self.listed >= MAX_LISTED:
-            self.left_out += 1
+        grave = severity == "error"
+        if self.listed[grave] >= (MAX_LISTED if grave else MAX_OTHERS):
+            self.left_out += grave
+            self.others_left_out += not grave
             return
-        self.listed += 1
+        self.listed[grave] += 1
         record = {"rule": rule, "severity": severity, "message": message[:500], "file": shown(path)}
         emit({**record, **{key: value for key, value in more.items() if value is not None}})
+
+    def note(self, text: str) -> None:
+        """Something to know about the file at hand that is no fault; told once, with the number of files."""
+        self.notes[text] += 1
 
 
 def emit(record: dict[str, Any]) -> None:
@@ -102,10 +113,13 @@ def look(
     listing: str | None,
     checker: Callable[[bytes], Callable[[bytes, bytes, Report], None] | None],
     notes: list[str],
+    finish: Callable[[Report], None] | None = None,
+    **more: Any,
 ) -> None:
     """Hand every file that `checker` has a check for to that check, then say that it is done.
 
-    A check gets the file's bytes, its path and where to report.
+    A check gets the file's bytes, its path and where to report. finish: what is left to do when all have been
+    seen. more: for the last line.
     """
     report = Report()
     files = 0
@@ -118,7 +132,9 @@ def look(
         if data is not None:
             files += 1
             check(data, path, report)
-    done(report, files, notes)
+    if finish is not None:
+        finish(report)
+    done(report, files, notes, **more)
 
 
 def at_hand(path: bytes) -> None:
@@ -127,7 +143,9 @@ def at_hand(path: bytes) -> None:
     os.pwrite(2, path, 0)
 
 
-def done(report: Report, files: int, notes: list[str]) -> None:
-    """The last line."""
+def done(report: Report, files: int, notes: list[str], **more: Any) -> None:
+    """The last line; `more` is what else the reader of this program wants to know."""
     os.ftruncate(2, 0)
-    emit({"done": True, "files": files, "left_out": report.left_out, "notes": notes})
+    told = [f"{text} ({count} file{'s' * (count != 1)})" for text, count in sorted(report.notes.items())]
+    left_out = {"left_out": report.left_out, "others_left_out": report.others_left_out}
+    emit({"done": True, "files": files, **left_out, "notes": [*notes, *told][:MAX_NOTES], **more})

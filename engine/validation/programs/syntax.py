@@ -1,90 +1,89 @@
-"""Compiles and parses files; runs inside the sandbox as `python3 -I PROGRAMS syntax SKIPPED [LISTING]`.
+"""Parses files of every language that there is a parser for; runs inside the sandbox.
 
-Standard library only. SKIPPED are names of directories that are not entered, joined by `:`. LISTING names a file with
-one path a line (files and directories, starting with `./`); without it the working directory is walked.
+    python3 -I PROGRAMS syntax SKIPPED [LISTING]
+
+SKIPPED are names of directories that are not entered, joined by `:`. LISTING names a file with one path a line (files
+and directories, starting with `./`); without it the working directory is walked. PART in the environment says what to
+look at: `own` (what this interpreter and programs can parse by themselves), `parsed` (what needs packages of
+/opt/tools) or `all`. A file whose parser is missing gives the finding `tool-missing`, once a language. Nothing is run
+or imported.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import warnings
 from collections.abc import Callable
 
-from engine.validation.programs.looking import Report, arguments_of, look, shown
+from engine.validation.programs import syntax_css, syntax_data, syntax_python, syntax_shell, syntax_sql, syntax_trees
+from engine.validation.programs.looking import Report, arguments_of, look
+from engine.validation.programs.syntax_javascript import JavaScript
 
-try:
-    import tomllib
-except ImportError:  # before Python 3.11
-    tomllib = None  # type: ignore[assignment]
+Check = Callable[[bytes, bytes, Report], None]
 
-WITH_COMMENTS = re.compile(
-    rb"(?:[jt]sconfig[^/]*|tslint|deno|biome|devcontainer|api-extractor|\.eslintrc|\.babelrc|\.swcrc)\.json"
-)
-"""Files called .json in which their tools allow comments."""
+_javascript = JavaScript()
 
-TOML_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
+OWN: dict[str, Check] = {
+    "Python": syntax_python.check,
+    "JSON": syntax_data.check_json,
+    "TOML": syntax_data.check_toml,
+    "shell": syntax_shell.check,
+    "JavaScript": _javascript.check,
+}
+PARSED: dict[str, Check] = {
+    "YAML": syntax_data.check_yaml,
+    "SQL": syntax_sql.check,
+    "CSS": syntax_css.check,
+    "HTML": syntax_trees.check_html,
+    "Go": syntax_trees.check_with("go"),
+    "Rust": syntax_trees.check_with("rust"),
+    "Java": syntax_trees.check_with("java"),
+    "C": syntax_trees.check_with("c"),
+    "Dockerfile": syntax_trees.check_dockerfile,
+}
+PARTS: dict[str, dict[str, Check]] = {"own": OWN, "parsed": PARSED, "all": {**OWN, **PARSED}}
 
+LANGUAGE: dict[bytes, str] = {
+    b".py": "Python", b".pyi": "Python", b".json": "JSON", b".toml": "TOML", b".yaml": "YAML", b".yml": "YAML",
+    b".sh": "shell", b".bash": "shell", b".sql": "SQL", b".css": "CSS", b".html": "HTML", b".htm": "HTML",
+    b".js": "JavaScript", b".mjs": "JavaScript", b".cjs": "JavaScript", b".jsx": "JavaScript", b".ts": "JavaScript",
+    b".mts": "JavaScript", b".cts": "JavaScript", b".tsx": "JavaScript", b".go": "Go", b".rs": "Rust", b".java": "Java",
+    b".c": "C", b".dockerfile": "Dockerfile",
+}  # fmt: skip
+"""By the end of a file's name."""
 
-def check_python(data: bytes, path: bytes, report: Report) -> None:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            compile(data, shown(path).encode("ascii", "backslashreplace").decode(), "exec", 0, True)
-        except SyntaxError as error:
-            end = (getattr(error, "end_lineno", None), getattr(error, "end_offset", None))
-            report.add(
-                {"IndentationError": "indentation-error", "TabError": "tab-error"}.get(
-                    type(error).__name__, "syntax-error"
-                ),
-                error.msg or "invalid syntax",
-                path,
-                line=error.lineno,
-                column=error.offset,
-                end_line=end[0],
-                end_column=end[1],
-            )
-        except (ValueError, OverflowError, RecursionError, MemoryError) as error:
-            report.add("syntax-error", f"cannot be compiled: {str(error) or type(error).__name__}", path)
-    for warning in caught:
-        if issubclass(warning.category, (SyntaxWarning, DeprecationWarning)):
-            report.add("syntax-warning", str(warning.message), path, "warning", line=warning.lineno)
-
-
-def check_json(data: bytes, path: bytes, report: Report) -> None:
-    try:
-        json.loads(data, parse_int=str, parse_float=str)
-    except json.JSONDecodeError as error:
-        report.add("invalid-json", error.msg, path, line=error.lineno, column=error.colno)
-    except UnicodeDecodeError as error:
-        report.add("invalid-json", f"not UTF-8 text: {error.reason}", path)
-    except (RecursionError, MemoryError):
-        report.add("invalid-json", "nested too deeply", path)
+DOCKERFILE = re.compile(rb"(?:Dockerfile|Containerfile)(?:\.[^/]*)?")
 
 
-def check_toml(data: bytes, path: bytes, report: Report) -> None:
-    try:
-        tomllib.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        report.add("invalid-toml", f"not UTF-8 text: {error.reason}", path)
-    except (ValueError, RecursionError, MemoryError) as error:
-        message = str(error) or type(error).__name__
-        place = TOML_PLACE.search(message)
-        line, column = (int(place[1]), int(place[2])) if place else (None, None)
-        report.add("invalid-toml", TOML_PLACE.sub("", message), path, line=line, column=column)
-
-
-def checker(path: bytes) -> Callable[[bytes, bytes, Report], None] | None:
-    if path.endswith((b".py", b".pyi")):
-        return check_python
-    if path.endswith(b".toml") and tomllib is not None:
-        return check_toml
-    if path.endswith(b".json") and not WITH_COMMENTS.fullmatch(os.path.basename(path)) and b"/.vscode/" not in path:
-        return check_json
-    return None
+def language_of(path: bytes) -> str | None:
+    """The language of a file by its name, None when there is no parser for it here."""
+    name = os.path.basename(path)
+    if DOCKERFILE.fullmatch(name):
+        return "Dockerfile"
+    language = LANGUAGE.get(os.path.splitext(name)[1].lower())
+    return None if language == "JSON" and not syntax_data.takes_json(path) else language
 
 
 def main(arguments: list[str]) -> None:
-    notes = [] if tomllib else ["TOML files are not checked: the image's Python has no tomllib"]
-    look(*arguments_of(arguments), checker, notes)
+    part = os.environ.get("PART", "all")
+    checks = PARTS[part]
+    missing: set[str] = set()
+
+    def checker(path: bytes) -> Check | None:
+        language = language_of(path)
+        check = checks.get(language) if language else None
+        if check is None:
+            return None
+
+        def or_missing(data: bytes, path: bytes, report: Report) -> None:
+            try:
+                check(data, path, report)
+            except ImportError as error:
+                if language not in missing:
+                    missing.add(str(language))
+                    tool = error.name or str(error)
+                    report.add("tool-missing", f"the image has no parser for {language}: {tool} is missing", path)
+
+        return or_missing
+
+    look(*arguments_of(arguments), checker, [], _javascript.finish, part=part)

@@ -14,15 +14,22 @@ GOOD = {"pkg/__init__.py": "", "pkg/a.py": "def double(x: int) -> int:\n    retu
 
 class TestSyntax(ValidatorSuite):
     check = SyntaxCheck()
-    good = Sample(GOOD | {"data.json": '{"a": [1.5]}', "pyproject.toml": "[tool]\n"})
+    good = Sample(GOOD | {"data.json": '{"a": [1.5]}', "pyproject.toml": "[tool]\n", "a.ts": "let x: 1 = 1;\n"})
     bad = Sample(
-        {"a.py": "x = 1\ndef f(:\n", "b.py": "if x:\n\ty\n        z\n", "c.json": '{\n"a": }', "d.toml": "a = \n"},
+        {
+            "a.py": "x = 1\ndef f(:\n",
+            "b.py": "if x:\n\ty\n        z\n",
+            "c.json": '{\n"a": }',
+            "d.toml": "a = \n",
+            "e.js": "let = ;",
+        },
         frozenset(
             {
                 ("syntax-error", "a.py", 2),
                 ("tab-error", "b.py", 3),
                 ("invalid-json", "c.json", 2),
                 ("invalid-toml", "d.toml", 1),
+                ("syntax-error", "e.js", 1),
             }
         ),
     )

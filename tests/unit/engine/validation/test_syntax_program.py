@@ -74,7 +74,7 @@ def test_source_that_does_not_compile_is_found_whatever_is_wrong_with_it(root: P
     (root / "a.py").write_bytes(source)
     records, end = run(root)
     assert rules(records) == {"a.py": "syntax-error"}
-    assert end == {"done": True, "files": 1, "left_out": 0, "notes": []}
+    assert end == {"done": True, "files": 1, "left_out": 0, "others_left_out": 0, "notes": [], "part": "all"}
 
 
 def test_odd_source_that_compiles_is_let_pass(root: Path) -> None:
@@ -82,7 +82,10 @@ def test_odd_source_that_compiles_is_let_pass(root: Path) -> None:
     (root / "marked.py").write_bytes(b"\xef\xbb\xbfx = 1\r\n")
     (root / "empty.py").write_bytes(b"")
     (root / "stub.pyi").write_bytes(b"def f(x: int) -> str: ...\n")
-    assert run(root) == ([], {"done": True, "files": 4, "left_out": 0, "notes": []})
+    assert run(root) == (
+        [],
+        {"done": True, "files": 4, "left_out": 0, "others_left_out": 0, "notes": [], "part": "all"},
+    )
 
 
 def test_invalid_escapes_are_warnings(root: Path) -> None:
@@ -109,7 +112,10 @@ def test_links_pipes_and_skipped_directories_are_not_looked_into(root: Path) -> 
     (root / "link.py").symlink_to("node_modules/bad.py")
     (root / "gone.py").symlink_to("nowhere")
     (root / "linked").symlink_to("node_modules")
-    assert run(root) == ([], {"done": True, "files": 0, "left_out": 0, "notes": []})
+    assert run(root) == (
+        [],
+        {"done": True, "files": 0, "left_out": 0, "others_left_out": 0, "notes": [], "part": "all"},
+    )
 
 
 def test_a_skipped_directory_is_looked_into_when_it_is_named(root: Path) -> None:
@@ -168,6 +174,15 @@ def test_a_flood_of_findings_is_counted(root: Path) -> None:
     assert (len(records), end["left_out"], end["files"]) == (500, 10, 510)
 
 
+def test_warnings_take_no_room_from_errors(root: Path) -> None:
+    for number in range(310):
+        (root / f"a{number}.py").write_text("x = '\\d'\n")
+    (root / "b.py").write_text("def f(:\n")
+    records, end = run(root)
+    assert [record["file"] for record in records if record["severity"] == "error"] == ["b.py"]
+    assert (len(records), end["left_out"], end["others_left_out"]) == (301, 0, 10)
+
+
 def test_a_name_that_is_not_utf8_is_reported_so_that_it_can_be_found(root: Path) -> None:
     path = os.path.join(os.fsencode(root), b"a\xff\n.py")
     with open(path, "wb") as stream:
@@ -184,7 +199,8 @@ def test_a_crash_leaves_the_name_of_the_file_at_hand(root: Path) -> None:
 import os, sys
 sys.path.insert(0, {archive!r})
 from engine.validation.programs import syntax
-syntax.check_python = lambda *_: os.abort()
+syntax.OWN["Python"] = lambda *_: os.abort()
+os.environ["PART"] = "own"
 syntax.main([{SKIPPED!r}])
 """
     with open(root.parent / "stderr", "w+b") as stderr:

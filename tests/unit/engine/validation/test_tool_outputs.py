@@ -62,7 +62,7 @@ NOT_FOUND = (
     b'"severity": "error"}\n'
 )
 FINISHED = b'{"analysed": 3}\n'
-ALL_COMPILED = b'{"done": true, "files": 3, "left_out": 0, "notes": []}\n'
+ALL_COMPILED = b'{"done": true, "files": 3, "left_out": 0, "others_left_out": 0, "notes": [], "part": "all"}\n'
 BAD_ESCAPE = (
     b'{"rule": "syntax-warning", "severity": "warning", "message": "invalid escape", "file": "a.py", "line": 3}\n'
 )
