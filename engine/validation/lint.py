@@ -1,26 +1,29 @@
-"""The `lint` check: ruff, with the project's own configuration where there is one.
+"""The `lint` check: ruff for Python, oxlint for JavaScript and TypeScript, with the project's own configuration of
+them.
 
-The configuration chooses the rules, so every finding fails the check, whatever its severity; without one, ruff's
-default rules hold. Findings are errors when the code cannot work (syntax, `E9`, `F63`, `F7`, `F82`), else
-warnings. Nothing is fixed: what ruff would change is in `Finding.fix`. A configuration that ruff refuses,
-or one under which it looks at none of the files that are there, is no pass.
+The configuration chooses the rules, so every finding fails the check, whatever its severity; without one, the tools'
+default rules hold. Findings are errors when the code cannot work (syntax, `E9`, `F63`, `F7`, `F82`), else warnings,
+and what oxlint calls errors. Nothing is fixed: what ruff would change is in `Finding.fix`. A configuration that a
+tool refuses, or one under which it looks at none of the files that are there, is no pass.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from engine.validation import answer
 from engine.validation.finding import MAX_EDIT_CHARS, Applicability, Edit, Finding, Fix, Severity
-from engine.validation.validator import CheckResult, CheckStatus, ToolOutput, ToolOutputError
+from engine.validation.program import invocation, read_report
+from engine.validation.validator import NOTHING_TO_CHECK, CheckResult, CheckStatus, ToolOutput, ToolOutputError
 
 _BROKEN: Final = re.compile(r"invalid-syntax|E9|F63|F7|F82")
 
-_ANALYSED: Final = re.compile(rb"analysed=(\d{1,9})\n")
-"""First line of stderr: how many files ruff says it would look at. ruff runs no code of the project, and this
-is printed before it reports, so nothing else can have written it."""
+_END: Final = re.compile(rb'^\{"ruff": (\d{1,3}), "analysed": (\d{1,9})\}\n', re.MULTILINE)
+"""The line that ends what ruff says. In ruff's own lines a quote within a text is escaped."""
 
 _APPLICABILITIES: Final = {
     "safe": Applicability.SAFE,
@@ -28,22 +31,43 @@ _APPLICABILITIES: Final = {
     "display": Applicability.DISPLAY,
 }
 
-_SCRIPT: Final = """\
-ruff=$(tool ruff) || exit 127
-[ "$python_files" -gt 0 ] || exit 0
-count=$(clean "$ruff" check --no-cache --quiet --show-files "@$targets" 2>/dev/null | grep -c '\\.pyi\\{0,1\\}$')
-printf 'analysed=%d\\n' "$count" >&2
-clean "$ruff" check --no-cache --no-fix --output-format=json "@$targets"
+_NO_SCRIPTS: Final = json.dumps(
+    {"done": True, "files": 0, "left_out": 0, "others_left_out": 0, "notes": [], "analysed": 0, "refused": ""}
+)
+_FIND_SCRIPTS: Final = " -o ".join(
+    f'-name "*.{end}"' for end in ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "vue", "svelte", "astro"]
+)
+
+_SCRIPT: Final = f"""\
+if [ "$python_files" -gt 0 ]; then
+  ruff=$(tool ruff) || exit 127
+  count=$(clean "$ruff" check --no-cache --quiet --show-files "@$targets" 2>/dev/null | grep -c '\\.pyi\\{{0,1\\}}$')
+  clean "$ruff" check --no-cache --no-fix --output-format=json "@$targets"
+  status=$?
+  [ "$status" -le 1 ] || exit "$status"
+  printf '\\n{{"ruff": %d, "analysed": %d}}\\n' "$status" "$count"
+fi
+if python=$(where=$PATH:$tools tool python3 2>/dev/null); then
+{invocation("lint_javascript", 'env TOOLS="$where"')}
+else
+  set -- $([ $named = 1 ] || printf .)
+  scripts=$({{ printf '%s\\n' "$@"; cat "$listed"; }} | tr '\\n' '\\000' |
+    xargs -0 -r sh -c 'find "$@" -type f "(" {_FIND_SCRIPTS} ")" -print' find 2>/dev/null | head -n 1)
+  [ -z "$scripts" ] || {{ echo "no python3 in $PATH:$tools" >&2; exit 127; }}
+  printf '%s\\n' '{_NO_SCRIPTS}'
+fi
 """
+"""ruff runs no code of the project, so nothing else can have written the line that ends what it says. Without an
+interpreter only the absence of scripts can be told."""
 
 
 class LintCheck:
-    """`ruff check`; see `engine.validation.validator.Check`."""
+    """`ruff check` and `oxlint`; see `engine.validation.validator.Check`."""
 
     name: Final = "lint"
-    python_only: Final = True
+    python_only: Final = False
     runs_project_code: Final = False
-    programs: Final = ()
+    programs: Final = ("lint_javascript", "looking", "oxlint")
 
     def time_limit_seconds(self) -> int:
         return 120
@@ -54,24 +78,55 @@ class LintCheck:
     def parse(self, output: ToolOutput) -> CheckResult:
         if output.exit_code not in (0, 1):
             raise ToolOutputError("ruff refused its configuration or crashed")
-        analysed = _ANALYSED.match(output.stderr)
-        if analysed is None:
-            raise ToolOutputError("ruff did not say which files it looks at")
-        if int(analysed[1]) == 0:
-            raise ToolOutputError(
-                f"the configuration of ruff or a .gitignore leaves out all of {output.python_files} Python files"
-            )
-        records = answer.sequence(answer.read_json(output.stdout))
-        if bool(records) != (output.exit_code == 1):
-            raise ToolOutputError("ruff's findings and its exit code do not agree")
-        findings = tuple(_finding(answer.mapping(record), output) for record in records)
+        python, rest = _of_ruff(output) if output.python_files else (_NOTHING, output.stdout)
+        scripts = read_report(replace(output, stdout=rest), self.name, "lint")
+        analysed = answer.whole(scripts.end, "analysed")
+        if refused := answer.text(scripts.end, "refused"):
+            raise ToolOutputError(f"oxlint refused its configuration: {refused}")
+        missing = [finding.message for finding in scripts.findings if finding.rule == "tool-missing"]
+        if scripts.files and not analysed and not scripts.findings:
+            raise ToolOutputError(f"the configuration of oxlint leaves out all of {scripts.files} scripts")
+        findings = (*python.findings, *scripts.findings)
+        files = python.files + analysed
+        notes = [*missing, scripts.note if scripts.files else "" if files else NOTHING_TO_CHECK]
         return CheckResult(
             self.name,
-            CheckStatus.FAILED if findings else CheckStatus.PASSED,
+            CheckStatus.ERROR if missing else CheckStatus.FAILED if findings or scripts.cut else CheckStatus.PASSED,
             findings,
-            files=int(analysed[1]),
+            "; ".join(note for note in notes if note),
+            files=files,
             fails_on=Severity.INFO,
+            cut=scripts.cut,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Python:
+    """What ruff said, and of how many files."""
+
+    findings: tuple[Finding, ...]
+    files: int
+
+
+_NOTHING: Final = _Python((), 0)
+
+
+def _of_ruff(output: ToolOutput) -> tuple[_Python, bytes]:
+    """What ruff said, and what comes after it."""
+    end = _END.search(output.stdout)
+    if end is None or _END.search(output.stdout, end.end()):
+        raise ToolOutputError("ruff did not say which files it looks at")
+    status, analysed = int(end[1]), int(end[2])
+    if analysed == 0:
+        raise ToolOutputError(
+            f"the configuration of ruff or a .gitignore leaves out all of {output.python_files} Python files"
+        )
+    records = answer.sequence(answer.read_json(output.stdout[: end.start()]))
+    if bool(records) != (status == 1):
+        raise ToolOutputError("ruff's findings and its exit code do not agree")
+    return _Python(tuple(_finding(answer.mapping(record), output) for record in records), analysed), output.stdout[
+        end.end() :
+    ]
 
 
 def _finding(record: Mapping[str, Any], output: ToolOutput) -> Finding:

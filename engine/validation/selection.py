@@ -25,7 +25,7 @@ _SPLITS_LINES: Final = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x
 CHECKED_SUFFIXES: Final = (
     b".py", b".pyi", b".json", b".toml", b".yaml", b".yml", b".sh", b".bash", b".sql", b".css", b".html", b".htm",
     b".js", b".mjs", b".cjs", b".jsx", b".ts", b".mts", b".cts", b".tsx", b".go", b".rs", b".java", b".c",
-    b".dockerfile",
+    b".dockerfile", b".vue", b".svelte", b".astro",
 )  # fmt: skip
 """What the names of files end in that some check looks at; other changed files concern none."""
 

@@ -42,6 +42,7 @@ class SyntaxCheck:
     runs_project_code: Final = False
     programs: Final = (
         "looking",
+        "oxlint",
         "syntax",
         "syntax_css",
         "syntax_data",

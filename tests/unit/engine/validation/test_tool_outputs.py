@@ -76,8 +76,16 @@ def said(check: Check, exit_code: int | None, stdout: bytes = b"", stderr: bytes
     return judge(check, ToolOutput(exit_code, stdout, stderr, files, "/workspace"))
 
 
-def ruff(exit_code: int, *records: object, stderr: bytes = b"analysed=3\n") -> CheckResult:
-    return said(LintCheck(), exit_code, json.dumps(records).encode(), stderr)
+NO_SCRIPTS = ALL_COMPILED.replace(b'"files": 3', b'"files": 0').replace(b"}", b', "analysed": 0, "refused": ""}')
+
+
+def ruff(status: int, *records: object) -> CheckResult:
+    return said_by_ruff(status, json.dumps(records).encode())
+
+
+def said_by_ruff(status: int, stdout: bytes, analysed: int = 3) -> CheckResult:
+    end = b'\n{"ruff": %d, "analysed": %d}\n' % (status, analysed)
+    return said(LintCheck(), 0, stdout + end + NO_SCRIPTS)
 
 
 def test_a_lint_finding_keeps_its_place_link_and_fix() -> None:
@@ -107,43 +115,42 @@ def test_a_fix_that_is_too_long_to_keep_is_left_out_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "stdout", "stderr"),
+    ("status", "stdout", "analysed"),
     [
-        (2, b"", b"analysed=3\nruff failed\n  Cause: Failed to parse ruff.toml\n"),
-        (0, b"", b"analysed=3\n"),
-        (0, b"[", b"analysed=3\n"),
-        (0, b"{}", b"analysed=3\n"),
-        (0, b"[]", b"analysed=0\nwarning: No Python files found under the given path(s)\n"),
-        (0, b"[]", b""),
-        (0, b"[]", b"warning\nanalysed=3\n"),
-        (1, b"[]", b"analysed=3\n"),
-        (0, json.dumps([UNUSED]).encode(), b"analysed=3\n"),
-        (1, b"[{}]", b"analysed=3\n"),
-        (1, json.dumps([UNUSED | {"filename": ""}]).encode(), b"analysed=3\n"),
-        (1, json.dumps([UNUSED | {"location": {"row": "1", "column": 1}}]).encode(), b"analysed=3\n"),
-        (1, json.dumps([UNUSED | {"location": {"row": True, "column": 1}}]).encode(), b"analysed=3\n"),
-        (
-            1,
-            json.dumps([UNUSED | {"fix": {"applicability": "sure", "edits": [], "message": ""}}]).encode(),
-            b"analysed=3\n",
-        ),
-        (1, b"[" * 100_000, b"analysed=3\n"),
-        (1, b"[" + b"1" * 5000 + b"]", b"analysed=3\n"),
-        (1, b"\xff", b"analysed=3\n"),
-        (-9, b"[]", b"analysed=3\n"),
-        (153, b"[]", b"analysed=3\n"),
+        (0, b"", 3),
+        (0, b"[", 3),
+        (0, b"{}", 3),
+        (0, b"[]", 0),
+        (0, b'[]\n{"ruff": 0, "analysed": 3}\n', 3),
+        (1, b"[]", 3),
+        (0, json.dumps([UNUSED]).encode(), 3),
+        (1, b"[{}]", 3),
+        (1, json.dumps([UNUSED | {"filename": ""}]).encode(), 3),
+        (1, json.dumps([UNUSED | {"location": {"row": "1", "column": 1}}]).encode(), 3),
+        (1, json.dumps([UNUSED | {"location": {"row": True, "column": 1}}]).encode(), 3),
+        (1, json.dumps([UNUSED | {"fix": {"applicability": "sure", "edits": [], "message": ""}}]).encode(), 3),
+        (1, b"[" * 100_000, 3),
+        (1, b"[" + b"1" * 5000 + b"]", 3),
+        (1, b"\xff", 3),
     ],
 )
 def test_what_ruff_does_not_say_when_it_has_done_its_work_is_an_error(
-    exit_code: int, stdout: bytes, stderr: bytes
+    status: int, stdout: bytes, analysed: int
 ) -> None:
-    result = said(LintCheck(), exit_code, stdout, stderr)
+    result = said_by_ruff(status, stdout, analysed)
+    assert (result.status, [finding.rule for finding in result.findings]) == (CheckStatus.ERROR, ["validator-failed"])
+
+
+@pytest.mark.parametrize("exit_code", [1, 2, -9, 153])
+@pytest.mark.parametrize("stdout", [b"", b"[]", b'[]\n{"ruff": 0, "analysed": 3}\n'])
+def test_a_linter_that_ends_half_way_is_an_error(exit_code: int, stdout: bytes) -> None:
+    result = said(LintCheck(), exit_code, stdout)
     assert (result.status, [finding.rule for finding in result.findings]) == (CheckStatus.ERROR, ["validator-failed"])
 
 
 def test_an_error_ends_with_what_the_tool_said_last() -> None:
-    result = said(LintCheck(), 2, b"", b"analysed=3\nruff failed\n  Cause: unknown field `foo`\n")
-    assert result.findings[0].message.endswith("(exit code 2)\nanalysed=3\nruff failed\n  Cause: unknown field `foo`")
+    result = said(LintCheck(), 2, b"", b"ruff failed\n  Cause: unknown field `foo`\n")
+    assert result.findings[0].message.endswith("(exit code 2)\nruff failed\n  Cause: unknown field `foo`")
     assert result.note == "the lint check gave no answer: ruff refused its configuration or crashed (exit code 2)"
 
 
