@@ -124,10 +124,13 @@ class _Checks:
         timeout: timedelta,  # noqa: ASYNC109 - passed on
         policy: FindingPolicy,
         before: Callable[[ExecRequest], Awaitable[ExecResult]] | None,
+        *,
+        since_commit: bool = False,
     ) -> ValidationReport:
         from engine.validation.service import ValidationService
 
-        return await ValidationService(self._clock).check(checks, run, changed, paths, timeout, policy, before)
+        service = ValidationService(self._clock)
+        return await service.check(checks, run, changed, paths, timeout, policy, before, since_commit=since_commit)
 
 
 @dataclass(frozen=True, slots=True)

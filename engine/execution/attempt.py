@@ -50,6 +50,8 @@ class Checker(Protocol):
         timeout: timedelta,  # noqa: ASYNC109 - the sandbox and the tools' own limits keep it
         policy: FindingPolicy,
         before: Callable[[ExecRequest], Awaitable[ExecResult]] | None,
+        *,
+        since_commit: bool = False,
     ) -> ValidationReport: ...
 
 

@@ -175,6 +175,16 @@ class ValidationStep(StepBase):
     paths: Annotated[tuple[ListedPath, ...], ruled(distinct)] = Field(
         default=(), max_length=10_000, description="Files and directories to check; all of the workspace when empty."
     )
+    changed: Flag = Field(
+        default=False,
+        description="Check only files that differ from the commit that the workspace's git repository is at.",
+    )
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> Self:
+        if self.paths and self.changed:
+            raise refusal("a validation step takes `paths` or `changed`, not both")
+        return self
 
 
 class TestStep(StepBase):

@@ -183,7 +183,8 @@ _ACTIONS: Final[Mapping[str, Callable[[Any], dict[str, Any]]]] = MappingProxyTyp
         "file_delete": lambda delete: {"path": delete.path} | _given({"recursive": delete.recursive or None}),
         "command": _command,
         "validation": lambda validation: (
-            {"checks": list(validation.checks)} | _given({"paths": list(validation.paths)})
+            {"checks": list(validation.checks)}
+            | _given({"paths": list(validation.paths), "changed": validation.changed or None})
         ),
         "test": _test,
     }

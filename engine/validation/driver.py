@@ -3,8 +3,8 @@
 What the script does, in this order:
 
 1. drops every directory of PATH that is relative or inside the workspace, so that no planted program is found;
-2. reads from stdin the named paths, a blank line and the archive of our own programs, and counts the Python files
-   among what is named: the frame `selection`;
+2. reads from stdin the named paths, a blank line and the archive of our own programs, asks git which files differ from
+   the commit when that is what to look at, and counts the Python files among what is named: the frame `selection`;
 3. runs side by side the checks that run no code of the project, and prints their frames;
 4. then runs, one after the other, those that do.
 
@@ -74,10 +74,9 @@ unset IFS
 PATH=$safe
 work=$(mktemp -d) && mkdir "$work/home" "$work/tmp" || exit 70
 export PATH root work tools where=$tools:$PATH
-targets=$work/targets listed=$work/listed missing=$work/missing tops=$work/tops
-: >"$targets" && : >"$listed" && : >"$missing" && : >"$tops" || exit 70
-while IFS= read -r path; do
-  case $path in ./*) ;; *) break ;; esac
+targets=$work/targets listed=$work/listed missing=$work/missing tops=$work/tops choice=$work/choice
+: >"$targets" && : >"$listed" && : >"$missing" && : >"$tops" && : >"$choice" || exit 70
+name_path() {
   if [ -d "$path" ] && [ ! -h "$path" ]; then
     printf '%s\\n' "$path" >>"$listed"
     printf '%s\\n' "$path" >>"$targets"
@@ -90,11 +89,47 @@ while IFS= read -r path; do
   else
     printf '%s\\n' "$path" >>"$missing"
   fi
+}
+while IFS= read -r path; do
+  case $path in ./*) name_path ;; *) break ;; esac
 done
+[ "$since_commit" = 0 ] || choose_changed
 [ "$named" = 1 ] || printf '.\\n' | tee "$targets" >"$tops"
 programs=$work/programs.zip
 [ "$packed" = 0 ] || base64 -d >"$programs" || exit 70
 """
+
+_CHANGED: Final = """\
+plain_git() {
+  env -i PATH="$PATH" HOME="$work/home" git -c safe.directory='*' -c core.bare=false -c core.quotePath=false "$@"
+}
+differing() {
+  git=$work/git
+  commit=$(plain_git --git-dir="$root/.git" rev-parse --verify --quiet 'HEAD^{commit}') &&
+    form=$(plain_git --git-dir="$root/.git" rev-parse --show-object-format) &&
+    plain_git init --quiet --bare --template= --object-format="$form" "$git" &&
+    mkdir -p "$git/objects/info" "$git/info" || return 1
+  printf '%s\\n' "$root/.git/objects" >"$git/objects/info/alternates"
+  [ ! -f "$root/.git/info/exclude" ] || cp "$root/.git/info/exclude" "$git/info/exclude" || return 1
+  plain_git --git-dir="$git" --work-tree="$root" read-tree "$commit" || return 1
+  plain_git --git-dir="$git" --work-tree="$root" update-index -q --refresh >/dev/null
+  plain_git --git-dir="$git" --work-tree="$root" diff-files --name-only --diff-filter=d -z >"$work/differing" &&
+    plain_git --git-dir="$git" --work-tree="$root" ls-files --others --exclude-standard -z >>"$work/differing"
+}
+choose_changed() {
+  if [ ! -d .git ] || [ -h .git ] || ! command -v git >/dev/null || ! differing 2>"$work/git.err"; then
+    printf 'no_commit\\n' >"$choice"
+    return
+  fi
+  named=1
+  tr '\\n\\000' '\\001\\n' <"$work/differing" >"$work/names"
+  grep '[[:cntrl:]]' <"$work/names" >"$choice"
+  grep -v '[[:cntrl:]]' <"$work/names" | sed 's|^|./|' >"$work/speakable"
+  while IFS= read -r path; do [ ! -e "$path" ] || name_path; done <"$work/speakable"
+}
+"""
+"""What differs from the commit, and what git does not know and does not ignore. Neither the repository's configuration
+nor its index is used, because they can name programs that git would run: its objects are only read."""
 
 _COUNT: Final = """\
 python_files=$(tr '\\n' '\\000' <"$tops" | xargs -0 -r sh -c 'find "$@" %s' find 2>/dev/null | tr -cd '\\000' | wc -c)
@@ -143,12 +178,15 @@ finish() {
 class BatchResult:
     """What a batch left. outputs: by check name. problem: why the others have none, "" when all have one.
 
-    missing: named paths that are not in the workspace.
+    missing: named paths that are not in the workspace. unspeakable: files that differ from the commit and whose names
+    cannot be handed to a tool. no_commit: there is no commit to compare with.
     """
 
     outputs: dict[str, ToolOutput]
     missing: tuple[bytes, ...]
     problem: str
+    unspeakable: tuple[bytes, ...] = ()
+    no_commit: bool = False
 
 
 def batches(checks: Sequence[Check]) -> list[list[Check]]:
@@ -202,7 +240,10 @@ def read_batch(batch: Sequence[Check], places: ToolPlaces, nonce: str, result: E
         if (frame := reading.frames.get(check.name)) and not (problem and check.runs_project_code)
     }
     missing = tuple(line.removeprefix(b"./") for line in start.first.split(b"\n") if line)
-    return BatchResult(outputs, missing, problem)
+    choice = [line for line in start.second.split(b"\n") if line]
+    no_commit = choice == [b"no_commit"]
+    unspeakable = () if no_commit else tuple(line.replace(b"\1", b"\n") for line in choice)
+    return BatchResult(outputs, missing, problem, unspeakable, no_commit)
 
 
 def time_limits(batch: Sequence[Check], timeout: timedelta) -> list[int]:
@@ -228,13 +269,14 @@ def _script(batch: Sequence[Check], selection: Selection, places: ToolPlaces, no
     return "".join(
         (
             f"nonce={nonce} tools={shlex.quote(places.tools)} named={0 if selection.whole else 1}"
-            f" packed={int(any(check.programs for check in batch))}\n",
+            f" packed={int(any(check.programs for check in batch))} since_commit={int(selection.since_commit)}\n",
             f"max_out={MAX_STDOUT_BYTES} max_err={MAX_STDERR_BYTES} blocks={MAX_STDOUT_BYTES // 512}\n",
+            _CHANGED,
             _SET_UP,
             _COUNT % _find_expression(),
             "export named targets listed programs python_files\n",
             _RUNNING,
-            f'frame {SELECTION} "$python_files" "$missing" /dev/null\n',
+            f'frame {SELECTION} "$python_files" "$missing" "$choice"\n',
             *(_begin(n, check, limits[n]) for n, check in enumerate(batch) if not check.runs_project_code),
             *(_finish(n, check) for n, check in enumerate(batch) if not check.runs_project_code),
             *(

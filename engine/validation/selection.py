@@ -44,12 +44,14 @@ _SKIPPED: Final = frozenset(name.encode() for name in SKIPPED_DIRECTORIES)
 class Selection:
     """names: relative paths, None for the whole workspace. must_exist: a name that is not there is a fault.
 
-    unspeakable: names of files that a check should look at and that cannot be handed to a tool.
+    unspeakable: names of files that a check should look at and that cannot be handed to a tool. since_commit: only
+    what differs from the commit that the workspace is at, which is found out inside the sandbox; `names` is None.
     """
 
     names: tuple[bytes, ...] | None = None
     must_exist: bool = False
     unspeakable: tuple[bytes, ...] = ()
+    since_commit: bool = False
 
     @property
     def whole(self) -> bool:
@@ -61,8 +63,10 @@ class Selection:
         return b"".join(lines).decode("utf-8")
 
 
-def select(changed: Sequence[bytes] | None, paths: Sequence[str] | None) -> Selection:
+def select(changed: Sequence[bytes] | None, paths: Sequence[str] | None, *, since_commit: bool = False) -> Selection:
     """The selection that these name: `paths` when given, else `changed` when given, else the whole workspace.
+
+    since_commit: of the whole workspace only what differs from its commit.
 
     paths: files and directories. changed: files; directories and files that concern no check may be among them,
     and so may those in skipped directories (what a package manager installed), which are not looked at.
@@ -79,7 +83,7 @@ def select(changed: Sequence[bytes] | None, paths: Sequence[str] | None) -> Sele
                 raise PathRefusedError(display(name), "has a name that cannot be handed to a tool")
         return Selection(_unique(named), must_exist=True)
     if changed is None:
-        return Selection()
+        return Selection(since_commit=since_commit)
     files = {name for name in changed if _concerns_a_check(name)}
     good = {name for name in files if _speakable(name)}
     return Selection(_unique(good), unspeakable=tuple(sorted(files - good)))

@@ -49,6 +49,8 @@ CHECKS: Final[Mapping[str, Check]] = {check.name: check for check in (SyntaxChec
 """One row a check."""
 
 
+NO_COMMIT: Final = "there is no commit to compare with: everything was looked at"
+
 COUNT_ALL: Final = FindingPolicy()
 """Every finding counts as its check decides."""
 
@@ -87,8 +89,13 @@ class ValidationService:
         timeout: timedelta,  # noqa: ASYNC109 - the sandbox and the tools' own limits keep it
         policy: FindingPolicy = COUNT_ALL,
         before: Run | None = None,
+        *,
+        since_commit: bool = False,
     ) -> ValidationReport:
         """Run `checks` over what `paths` names, else over `changed`, else over the whole workspace.
+
+        since_commit: of the whole workspace only what differs from the commit that it is at; all of it, with a note,
+        where there is none.
 
         timeout: for all of it; each tool has its own limit below that. A sandbox that hits a limit (time,
         memory, output) makes its checks end with status `error`. policy: which findings count. before: as `run`, over
@@ -102,13 +109,13 @@ class ValidationService:
         """
         started = self._clock.monotonic()
         asked = [self._checks[name] for name in self._named(checks)]
-        selection = select(changed, paths)
+        selection = select(changed, paths, since_commit=since_commit)
         report = report_of(await self._results(asked, run, selection, timeout), timedelta(0))
         known = NOTHING_KNOWN
         if policy.new_only and before is not None and report.findings:
             concerned = {finding.check for finding in report.findings}
             again = [check for check in asked if check.name in concerned]
-            there = replace(selection, must_exist=False)
+            there = replace(selection, must_exist=False, since_commit=False)
             known = fingerprints(report_of(await self._results(again, before, there, timeout), timedelta(0)))
         counted = under_policy(report, policy, known)
         return replace(counted, duration=timedelta(seconds=self._clock.monotonic() - started))
@@ -147,12 +154,23 @@ class ValidationService:
         read = read_batch(batch, self._places, nonce, result)
         if read.missing and selection.must_exist:
             raise PathRefusedError(display(read.missing[0]), "does not exist in the workspace")
-        return {
+        results = {
             check.name: judge(check, output)
             if (output := read.outputs.get(check.name))
             else validator_failed(check.name, read.problem)
             for check in batch
         }
+        if read.unspeakable or read.no_commit:
+            chosen = replace(selection, unspeakable=read.unspeakable)
+            results = {name: _about_choice(result, chosen, read.no_commit) for name, result in results.items()}
+        return results
+
+
+def _about_choice(result: CheckResult, selection: Selection, no_commit: bool) -> CheckResult:
+    """What is to be said of a choice of files that was made inside the sandbox."""
+    if no_commit:
+        result = replace(result, note=f"{result.note}; {NO_COMMIT}" if result.note else NO_COMMIT)
+    return _refuse_names(result, selection)
 
 
 def _refuse_names(result: CheckResult, selection: Selection) -> CheckResult:

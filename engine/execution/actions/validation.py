@@ -15,6 +15,7 @@ async def run_validation(context: AttemptContext) -> ActionResult:
         run=context.look,
         changed=None,
         paths=step.paths or None,
+        since_commit=step.changed,
         timeout=context.settings.timeout,
         policy=context.settings.findings,
         before=context.look_back,

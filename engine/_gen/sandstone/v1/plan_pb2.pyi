@@ -242,12 +242,14 @@ class CommandLine(_message.Message):
     def __init__(self, shell: _Optional[str] = ..., argv: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Validation(_message.Message):
-    __slots__ = ("checks", "paths")
+    __slots__ = ("checks", "paths", "changed")
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     PATHS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
     checks: _containers.RepeatedScalarFieldContainer[str]
     paths: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, checks: _Optional[_Iterable[str]] = ..., paths: _Optional[_Iterable[str]] = ...) -> None: ...
+    changed: bool
+    def __init__(self, checks: _Optional[_Iterable[str]] = ..., paths: _Optional[_Iterable[str]] = ..., changed: _Optional[bool] = ...) -> None: ...
 
 class Test(_message.Message):
     __slots__ = ("run", "cwd", "stdin", "junit")
