@@ -20,6 +20,7 @@ from engine._gen.sandstone.v1 import plan_pb2
 from engine.errors import NotFoundError, PlanError, RequestReusedError, WrongStateError
 from engine.execution.control import PauseMode
 from engine.journal.states import ExecutionState
+from engine.rpc.plans import requested_plan
 from engine.rpc.status import error_of
 from tests.fakes.controller_world import ControllerWorld, controller
 from tests.fakes.engine_world import Scripted, plan_of
@@ -305,3 +306,18 @@ async def test_what_a_dropped_call_has_begun_is_done_to_its_end(there: Controlle
     record = await there.client.wait(again.execution.execution_id)
     assert record.state is ExecutionState.COMPLETED
     assert len(there.here.journal.executions()) == 2
+
+
+def test_what_a_validation_looks_at_is_said_in_the_words_of_the_file() -> None:
+    steps = [
+        plan_pb2.Step(id="a", validation=plan_pb2.Validation(checks=["lint"], paths=["src"])),
+        plan_pb2.Step(id="b", validation=plan_pb2.Validation(checks=["syntax"], changed=True)),
+    ]
+    text = plan_of(
+        [
+            {"id": "a", "type": "validation", "checks": ["lint"], "paths": ["src"]},
+            {"id": "b", "type": "validation", "checks": ["syntax"], "changed": True},
+        ]
+    )
+    request = service_pb.ExecutePlanRequest(plan=plan_pb2.Plan(steps=steps))
+    assert requested_plan(request).digest == text.digest

@@ -126,6 +126,7 @@ def test_a_fault_of_a_step_tells_place_key_and_what_would_be_right(line: str, fa
         ("type: test, run: x, junit: ../x", '1:40 steps[0].junit | "../x" has a .. in it | a path never leaves the workspace'),
         ("type: validation, checks: []", "1:39 steps[0].checks | the list is empty | checks: Checks to run"),
         ("type: validation, checks: [lint], paths: ['*.py']", '1:55 steps[0].paths[0] | "*.py" is a pattern | name files or directories; a directory stands for all that is in it'),
+        ("type: validation, checks: [lint], paths: [a], changed: true", "1:12 steps[0] | a validation step takes `paths` or `changed`, not both | "),
         ("type: file_delete, path: a, recursive: on", '1:52 steps[0].recursive | expected true or false, found "on" | write true'),
         ("type: file_create, path: /etc/passwd, content: x", '1:38 steps[0].path | "/etc/passwd" is an absolute path | paths are relative to the workspace'),
         ("type: file_create, path: a, content: x, mode: 644", '1:59 steps[0].mode | "644" is not a file mode | write octal digits in quotes, such as "0644"'),
