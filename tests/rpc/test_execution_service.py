@@ -308,7 +308,7 @@ async def test_what_a_dropped_call_has_begun_is_done_to_its_end(there: Controlle
     assert len(there.here.journal.executions()) == 2
 
 
-def test_what_a_validation_looks_at_is_said_in_the_words_of_the_file() -> None:
+async def test_what_a_validation_looks_at_is_said_in_the_words_of_the_file() -> None:
     steps = [
         plan_pb2.Step(id="a", validation=plan_pb2.Validation(checks=["lint"], paths=["src"])),
         plan_pb2.Step(id="b", validation=plan_pb2.Validation(checks=["syntax"], changed=True)),
