@@ -317,7 +317,8 @@ async def test_what_a_validation_looks_at_is_said_in_the_words_of_the_file() -> 
         [
             {"id": "a", "type": "validation", "checks": ["lint"], "paths": ["src"]},
             {"id": "b", "type": "validation", "checks": ["syntax"], "changed": True},
-        ]
+        ],
+        name="look",
     )
-    request = service_pb.ExecutePlanRequest(plan=plan_pb2.Plan(steps=steps))
+    request = service_pb.ExecutePlanRequest(plan=plan_pb2.Plan(name="look", steps=steps))
     assert requested_plan(request).digest == text.digest
