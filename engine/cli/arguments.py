@@ -31,6 +31,9 @@ exit codes: 0 done; 1 the execution failed; 2 bad usage or bad plan; 3 the envir
 
 example: sandstone run plan.yaml && sandstone diff last && sandstone apply last"""
 
+DEFAULT_CHECKS: Final = ("syntax", "lint", "type")
+"""What `validate` runs when nothing is said."""
+
 GLOBAL_VALUE_OPTIONS: Final = ("--home", "--color")
 
 
@@ -166,6 +169,45 @@ def _add_running(commands: Commands) -> None:
     )
     check.add_argument("plan", metavar="PLAN", help="plan file, or - for standard input")
     _add_json(check)
+    _add_validate(commands)
+
+
+def _add_validate(commands: Commands) -> None:
+    validate = commands.add(
+        "validate",
+        "validate:validate",
+        Needs.ENGINE,
+        "check the files that differ from the last commit, or those that are named",
+        "sandstone validate\nsandstone validate src --checks lint,type --format sarif >findings.sarif\n"
+        "sandstone validate --all --baseline last:c0",
+    )
+    validate.add_argument("paths", nargs="*", metavar="PATH", help="files and directories (default: what differs)")
+    validate.add_argument("-w", "--workspace", type=Path, default=Path(), metavar="DIR", help="default: here")
+    validate.add_argument("--all", action="store_true", help="check everything, not what differs from the commit")
+    validate.add_argument(
+        "--checks",
+        type=_names,
+        default=list(DEFAULT_CHECKS),
+        metavar="NAME,...",
+        help=f"checks to run (default: {','.join(DEFAULT_CHECKS)})",
+    )
+    validate.add_argument(
+        "--baseline", metavar="ID[:CHECKPOINT]", help="count only what is not there (default: at its head)"
+    )
+    validate.add_argument("--fail-on", choices=("error", "warning", "info"), help="the lowest severity that fails")
+    validate.add_argument("--fix", action="store_true", help="mend what the linters can, as a checkpoint to apply")
+    validate.add_argument("--unsafe-fixes", action="store_true", help="with --fix: also what may change the meaning")
+    validate.add_argument("--timeout", default="10m", metavar="TIME", help="for all of it (default: 10m)")
+    validate.add_argument(
+        "--format", choices=("text", "json", "sarif", "junit", "github"), default="text", help="of standard output"
+    )
+    validate.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    validate.add_argument("--quiet", "-q", action="store_true", help="no progress")
+
+
+def _names(text: str) -> list[str]:
+    """Names between commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _add_fork(commands: Commands) -> None:

@@ -246,7 +246,7 @@ def _finding_json(message: pb.Finding) -> dict[str, Any]:
 
 
 def check_messages(results: Sequence[Mapping[str, Any]]) -> list[pb.CheckResult]:
-    """From the JSON of `CheckResult.to_json`."""
+    """From the JSON of `CheckResult.to_json`; older journals have neither `fails_on` nor `cut`."""
     return [
         pb.CheckResult(
             check=result["check"],
@@ -254,6 +254,8 @@ def check_messages(results: Sequence[Mapping[str, Any]]) -> list[pb.CheckResult]
             finding_count=result["findings"],
             note=_text(result["note"]),
             file_count=result["files"],
+            fails_on=result.get("fails_on", ""),
+            cut=result.get("cut", False),
         )
         for result in results
     ]
@@ -268,6 +270,8 @@ def check_results(messages: Sequence[pb.CheckResult]) -> list[dict[str, Any]]:
             "findings": message.finding_count,
             "note": message.note,
             "files": message.file_count if message.HasField("file_count") else None,
+            "fails_on": message.fails_on,
+            "cut": message.cut,
         }
         for message in messages
     ]

@@ -57,6 +57,7 @@ def _result(
     return replace(
         result,
         status=CheckStatus.FAILED if failed else CheckStatus.PASSED,
+        fails_on=lowest,
         findings=counted,
         note="; ".join(notes),
     )

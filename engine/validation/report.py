@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from engine.validation.finding import Finding, in_order, with_fingerprints
+from engine.validation.finding import Finding, Severity, in_order, with_fingerprints
 from engine.validation.validator import CheckResult, CheckStatus
 
 
@@ -54,6 +54,28 @@ def report_of(results: Sequence[CheckResult], duration: timedelta) -> Validation
         for result in results
     )
     return ValidationReport(own, ordered, duration)
+
+
+def report_from_step(findings: Sequence[Mapping[str, Any]], said: Mapping[str, Any]) -> ValidationReport:
+    """The report that a step's row (`findings`) and its event `validation-completed` (`said`) tell of.
+
+    Raises:
+      ValueError, KeyError, TypeError: they were not written by `ValidationReport.to_json`.
+    """
+    found = tuple(Finding.from_json(finding) for finding in findings)
+    results = tuple(
+        CheckResult(
+            check=result["check"],
+            status=CheckStatus(result["status"]),
+            findings=tuple(finding for finding in found if finding.check == result["check"]),
+            note=result["note"],
+            files=result["files"],
+            fails_on=Severity(result["fails_on"]),
+            cut=result["cut"],
+        )
+        for result in said["checks"]
+    )
+    return ValidationReport(results, found, timedelta(milliseconds=said["duration_ms"]))
 
 
 def _told(result: CheckResult) -> str:

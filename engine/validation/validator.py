@@ -63,6 +63,8 @@ class CheckResult:
             "findings": len(self.findings),
             "note": self.note,
             "files": self.files,
+            "fails_on": self.fails_on.value,
+            "cut": self.cut,
         }
 
 

@@ -43,8 +43,16 @@ VALUES: dict[str, object] = {
     "branch": "c4",
     "ok": False,
     "checks": [
-        {"check": "lint", "status": "failed", "findings": 2, "note": "", "files": 3},
-        {"check": "type", "status": "error", "findings": 1, "note": "it crashed", "files": None},
+        {"check": "lint", "status": "failed", "findings": 2, "note": "", "files": 3, "fails_on": "info", "cut": True},
+        {
+            "check": "type",
+            "status": "error",
+            "findings": 1,
+            "note": "it crashed",
+            "files": None,
+            "fails_on": "error",
+            "cut": False,
+        },
     ],
     "checkpoint": "c5",
     "changed": True,

@@ -387,18 +387,22 @@ class ValidationEvent(_message.Message):
     def __init__(self, passed: _Optional[bool] = ..., checks: _Optional[_Iterable[_Union[CheckResult, _Mapping]]] = ..., finding_count: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class CheckResult(_message.Message):
-    __slots__ = ("check", "status", "finding_count", "note", "file_count")
+    __slots__ = ("check", "status", "finding_count", "note", "file_count", "fails_on", "cut")
     CHECK_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     FINDING_COUNT_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     FILE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FAILS_ON_FIELD_NUMBER: _ClassVar[int]
+    CUT_FIELD_NUMBER: _ClassVar[int]
     check: str
     status: str
     finding_count: int
     note: str
     file_count: int
-    def __init__(self, check: _Optional[str] = ..., status: _Optional[str] = ..., finding_count: _Optional[int] = ..., note: _Optional[str] = ..., file_count: _Optional[int] = ...) -> None: ...
+    fails_on: str
+    cut: bool
+    def __init__(self, check: _Optional[str] = ..., status: _Optional[str] = ..., finding_count: _Optional[int] = ..., note: _Optional[str] = ..., file_count: _Optional[int] = ..., fails_on: _Optional[str] = ..., cut: _Optional[bool] = ...) -> None: ...
 
 class ExecutionEvent(_message.Message):
     __slots__ = ("reason", "head_checkpoint_id", "run_duration", "name", "plan_digest", "step_count", "image_id", "workspace", "pause_mode", "queue_position")

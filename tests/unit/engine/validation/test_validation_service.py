@@ -64,8 +64,16 @@ async def test_a_report_is_json(bench: Bench) -> None:
     value = json.loads(json.dumps(report.to_json()))
     assert (value["ok"], [it["rule"] for it in value["findings"]]) == (False, ["F401"])
     assert value["checks"] == [
-        {"check": "syntax", "status": "passed", "findings": 0, "note": "", "files": 1},
-        {"check": "lint", "status": "failed", "findings": 1, "note": "", "files": 1},
+        {
+            "check": "syntax",
+            "status": "passed",
+            "findings": 0,
+            "note": "",
+            "files": 1,
+            "fails_on": "error",
+            "cut": False,
+        },
+        {"check": "lint", "status": "failed", "findings": 1, "note": "", "files": 1, "fails_on": "info", "cut": False},
     ]
 
 
