@@ -1,6 +1,6 @@
 # The image that steps run in: Debian, git, Python, and the tools of the checks. `sandstone image build` builds it
-# (sandbox/docker/image.py) from a context of this file, the two lock files of sandbox/docker/runner/ and
-# `wheels/`: what the locks name, fetched on the host, because a build container may have no way to an index.
+# (sandbox/docker/image.py) from a context of this file, the lock files of sandbox/docker/runner/ and `wheels/`:
+# what the locks name, fetched on the host, because a build container may have no way to an index.
 #
 # Two environments: /opt/tools checks the code, /opt/run runs it and is where `environment.setup` installs a
 # project's packages, so that no project's pins can break the checks. Plain instructions only: it builds with the
@@ -31,7 +31,12 @@ RUN set -eu; \
             --root-user-action=ignore --disable-pip-version-check \
             --find-links /build/wheels --require-hashes -r "/build/$name.lock"; \
     done; \
-    ln -s /opt/tools/bin/ruff /opt/tools/bin/bandit /usr/local/bin/; \
+    for package in /build/wheels/typescript-linux-*.tgz; do \
+        mkdir /opt/tools/lib/typescript; \
+        tar -xzf "$package" -C /opt/tools/lib/typescript --strip-components=2 --no-same-owner package/lib; \
+        ln -s ../lib/typescript/tsc /opt/tools/bin/tsc; \
+    done; \
+    ln -s /opt/tools/bin/ruff /opt/tools/bin/bandit /opt/tools/bin/oxlint /opt/tools/bin/tsc /usr/local/bin/; \
     printf '#!/bin/sh\n# Types are those of the packages that the code runs with.\nexec /opt/tools/bin/mypy --python-executable /opt/run/bin/python "$@"\n' \
         > /usr/local/bin/mypy; \
     chmod 755 /usr/local/bin/mypy

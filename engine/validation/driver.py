@@ -54,6 +54,10 @@ tool() {
   printf '%s\\n' "no $* in $where" >&2
   return 127
 }
+scripts_there() {
+  [ 0 -lt "$({ [ "$named" = 1 ] || printf '.\\n'; cat "$listed"; } | tr '\\n' '\\000' |
+    xargs -0 -r sh -c 'find "$@" @SCRIPTS@' find 2>/dev/null | tr -cd '\\000' | wc -c)" ]
+}
 clean() {
   env -i PATH="$PATH" HOME="$work/home" XDG_CONFIG_HOME="$work/home" TMPDIR="$work/tmp" LANG=C.UTF-8 \\
     PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1 "$@"
@@ -273,7 +277,7 @@ def _script(batch: Sequence[Check], selection: Selection, places: ToolPlaces, no
             f"max_out={MAX_STDOUT_BYTES} max_err={MAX_STDERR_BYTES} blocks={MAX_STDOUT_BYTES // 512}\n",
             _CHANGED,
             _SET_UP,
-            _COUNT % _find_expression(),
+            _COUNT % _find_expression("*.py", "*.pyi"),
             "export named targets listed programs python_files\n",
             _RUNNING,
             f'frame {SELECTION} "$python_files" "$missing" "$choice"\n',
@@ -296,7 +300,7 @@ def _archive(batch: Sequence[Check]) -> str:
 
 
 def _begin(number: int, check: Check, limit: int) -> str:
-    script = shlex.quote(_FUNCTIONS + check.script())
+    script = shlex.quote(_FUNCTIONS_OF_CHECKS + check.script())
     return f"begin {check.name} {limit} {script}\npid_{number}=$pid dog_{number}=$dog\n"
 
 
@@ -304,7 +308,14 @@ def _finish(number: int, check: Check) -> str:
     return f'finish {check.name} "$pid_{number}" "$dog_{number}"\n'
 
 
-def _find_expression() -> str:
-    """find's words for Python files outside the skipped directories; a named directory itself is never skipped."""
+def _find_expression(*names: str) -> str:
+    """find's words for files of these names outside the skipped directories; a named one itself is never skipped."""
     skipped = " -o ".join(f"-name {name}" for name in SKIPPED_DIRECTORIES)
-    return f'-type d "(" {skipped} ")" -prune -o -type f "(" -name "*.py" -o -name "*.pyi" ")" -print0'
+    wanted = " -o ".join(f'-name "{name}"' for name in names)
+    return f'-type d "(" {skipped} ")" -prune -o -type f "(" {wanted} ")" -print0'
+
+
+_SCRIPTS: Final = (
+    "*.js", "*.mjs", "*.cjs", "*.jsx", "*.ts", "*.mts", "*.cts", "*.tsx", "*.vue", "*.svelte", "*.astro",
+)  # fmt: skip
+_FUNCTIONS_OF_CHECKS: Final = _FUNCTIONS.replace("@SCRIPTS@", _find_expression(*_SCRIPTS))

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from engine.validation import answer
 from engine.validation.finding import MAX_EDIT_CHARS, Applicability, Edit, Finding, Fix, Severity
-from engine.validation.program import invocation, read_report
+from engine.validation.program import NO_FILES, invocation, read_report
 from engine.validation.validator import NOTHING_TO_CHECK, CheckResult, CheckStatus, ToolOutput, ToolOutputError
 
 _BROKEN: Final = re.compile(r"invalid-syntax|E9|F63|F7|F82")
@@ -31,12 +31,7 @@ _APPLICABILITIES: Final = {
     "display": Applicability.DISPLAY,
 }
 
-_NO_SCRIPTS: Final = json.dumps(
-    {"done": True, "files": 0, "left_out": 0, "others_left_out": 0, "notes": [], "analysed": 0, "refused": ""}
-)
-_FIND_SCRIPTS: Final = " -o ".join(
-    f'-name "*.{end}"' for end in ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "vue", "svelte", "astro"]
-)
+_NO_SCRIPTS: Final = json.dumps(NO_FILES | {"analysed": 0, "refused": ""})
 
 _SCRIPT: Final = f"""\
 if [ "$python_files" -gt 0 ]; then
@@ -50,10 +45,7 @@ fi
 if python=$(where=$PATH:$tools tool python3 2>/dev/null); then
 {invocation("lint_javascript", 'env TOOLS="$where"')}
 else
-  set -- $([ $named = 1 ] || printf .)
-  scripts=$({{ printf '%s\\n' "$@"; cat "$listed"; }} | tr '\\n' '\\000' |
-    xargs -0 -r sh -c 'find "$@" -type f "(" {_FIND_SCRIPTS} ")" -print' find 2>/dev/null | head -n 1)
-  [ -z "$scripts" ] || {{ echo "no python3 in $PATH:$tools" >&2; exit 127; }}
+  ! scripts_there || {{ echo "no python3 in $PATH:$tools" >&2; exit 127; }}
   printf '%s\\n' '{_NO_SCRIPTS}'
 fi
 """

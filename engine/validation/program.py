@@ -15,6 +15,9 @@ from engine.validation.finding import Finding, Severity
 from engine.validation.selection import SKIPPED_DIRECTORIES
 from engine.validation.validator import NOTHING_TO_CHECK, ToolOutput, ToolOutputError
 
+NO_FILES: Final = {"done": True, "files": 0, "left_out": 0, "others_left_out": 0, "notes": []}
+"""The last line of a program that found nothing to look at."""
+
 _SEVERITIES: Final = {severity.value: severity for severity in Severity}
 
 

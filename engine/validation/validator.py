@@ -110,14 +110,15 @@ class ToolOutputError(EngineError):
 class Check(Protocol):
     """One check: a tool and how to read it. Implementations have no state.
 
-    `script` runs in `/bin/sh` in its own session, with the workspace as working directory, stdin empty, stdout
-    and stderr to files of bounded size, and what `engine.validation.driver` defines: `tool NAME...` prints the
-    path of the first tool that exists (status 127 when none does), `clean COMMAND...` runs a command with a fresh
-    environment and empty home, `$named` is 1 when files were named, `$targets` is a file with one path a line
-    to hand to a tool that looks at Python (files and directories, each starting with `./`; only `.` when none were
-    named), `$listed` is the same with files of every kind and empty when none were named, `$python_files` is the
-    number of Python files, `$tools` and `$where` are directories to find tools in (the image's tools, then PATH),
-    `$work` is a directory to write in, `$programs` is the archive with `programs` (`engine.validation.archive`).
+    `script` runs in `/bin/sh` in its own session, with the workspace as working directory, stdin empty, stdout and
+    stderr to files of bounded size, and what `engine.validation.driver` defines: `tool NAME...` prints the path of
+    the first tool that exists (status 127 when none does), `clean COMMAND...` runs a command with a fresh environment
+    and empty home, `scripts_there` tells whether JavaScript or TypeScript is selected, `$named` is 1 when files were
+    named, `$targets` is a file with one path a line to hand to a tool that looks at Python (files and directories,
+    each starting with `./`; only `.` when none were named), `$listed` is the same with files of every kind and empty
+    when none were named, `$python_files` is the number of Python files, `$tools` and `$where` are directories to find
+    tools in (the image's tools, then PATH), `$work` is a directory to write in, `$programs` is the archive with
+    `programs` (`engine.validation.archive`).
     """
 
     @property

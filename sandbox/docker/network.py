@@ -162,21 +162,38 @@ def _reachable(name: str, value: str, left_out: list[str]) -> str:
     return separator.join(kept)
 
 
+def npm_registry(environment: Mapping[str, str] = os.environ) -> str:
+    """The npm registry of this machine's user, "" when none is named."""
+    named = environment.get("NPM_CONFIG_REGISTRY") or environment.get("npm_config_registry") or ""
+    return named or _configured_registry(environment, [])
+
+
 def _npm_registry(environment: Mapping[str, str], left_out: list[str]) -> str:
-    """`registry=` of the user's npm settings; tokens stay where they are."""
-    file = Path(environment.get("NPM_CONFIG_USERCONFIG") or Path(environment.get("HOME") or "/root") / ".npmrc")
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError):
-        left_out.append(f"{file}: cannot be read")
-        return ""
-    for line in reversed(lines):
-        name, _, value = line.partition("=")
-        if name.strip() == "registry":
-            return _reachable("npm registry", value.strip(), left_out)
+    return _reachable("npm registry", _configured_registry(environment, left_out), left_out)
+
+
+def _configured_registry(environment: Mapping[str, str], left_out: list[str]) -> str:
+    """`registry=` of npm's settings, the user's before the machine's; tokens stay where they are."""
+    user = Path(environment.get("NPM_CONFIG_USERCONFIG") or Path(environment.get("HOME") or "/root") / ".npmrc")
+    machine = Path(environment.get("NPM_CONFIG_GLOBALCONFIG") or "/etc/npmrc")
+    for file in (user, machine):
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError):
+            left_out.append(f"{file}: cannot be read")
+            continue
+        for line in reversed(lines):
+            name, _, value = line.partition("=")
+            if name.strip() == "registry":
+                return value.strip()
     return ""
+
+
+def trusted_certificates(environment: Mapping[str, str] = os.environ) -> str:
+    """Whom this machine trusts, as PEM text; "" when it has no list of its own."""
+    return _certificates(environment)
 
 
 def _certificates(environment: Mapping[str, str]) -> str:

@@ -1,12 +1,13 @@
-"""What the runner's image is made of: the Dockerfile, two lock files, and the wheels that the locks name.
+"""What the runner's image is made of: the Dockerfile, lock files, and the wheels and tarballs that the locks name.
 
 The *recipe* is what decides the content; its digest is the image's tag and label, so that an image is current
-exactly when it was built from this recipe. The wheels are fetched on the host with pip, which checks each one
-against the sha256 in its lock, and are kept by recipe under `$XDG_CACHE_HOME/sandstone/wheels`.
+exactly when it was built from this recipe. All is fetched on the host: wheels with pip, which checks each one against
+the sha256 in its lock, tarballs of npm by their integrity; kept by recipe under `$XDG_CACHE_HOME/sandstone/wheels`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib.util
 import io
@@ -20,6 +21,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Final
 
+from sandbox.docker.npm import fetch_package, locked_packages
 from sandbox.docker.programs import Progress, run_program
 from sandbox.errors import ImageBuildError
 from sandbox.spec import MIB
@@ -29,7 +31,9 @@ SUITE: Final = "bookworm"
 PACKAGES: Final = ("ca-certificates", "git", "python3")
 """What a base made without a registry must have; the Dockerfile installs the same on one that was pulled."""
 
-LOCKS: Final = ("tools.lock", "run.lock")
+WHEEL_LOCKS: Final = ("tools.lock", "run.lock")
+NPM_LOCK: Final = "npm.lock"
+LOCKS: Final = (*WHEEL_LOCKS, NPM_LOCK)
 CONTEXT_LIMIT_BYTES: Final = 512 * MIB
 
 _RUNNER: Final = Path(__file__).resolve().parent / "runner"
@@ -77,7 +81,7 @@ def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 async def fetch_wheels(recipe: Recipe, cache: Path, progress: Progress) -> Path:
-    """The directory with the wheels of `recipe`, fetched where it is missing. Complete or not there at all.
+    """The directory with wheels and tarballs of `recipe`, fetched where it is missing. Complete or not there at all.
 
     pip finds its index, proxies and certificates as it always does on this machine.
 
@@ -91,6 +95,8 @@ async def fetch_wheels(recipe: Recipe, cache: Path, progress: Progress) -> Path:
     progress("fetching the tools of the image")
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=target.parent) as scratch:
         await _download(recipe, Path(scratch), progress)
+        for package in locked_packages(recipe.locks[NPM_LOCK], recipe.architecture):
+            await asyncio.to_thread(fetch_package, package, Path(scratch) / "wheels" / package.file)
         fetched = Path(scratch) / "wheels"
         try:
             fetched.rename(target)
@@ -103,7 +109,7 @@ async def fetch_wheels(recipe: Recipe, cache: Path, progress: Progress) -> Path:
 
 async def _download(recipe: Recipe, scratch: Path, progress: Progress) -> None:
     arguments = []
-    for name in LOCKS:
+    for name in WHEEL_LOCKS:
         lock = scratch / name
         lock.write_bytes(recipe.locks[name])
         arguments += ["-r", str(lock)]
@@ -161,7 +167,8 @@ def write_context(recipe: Recipe, wheels: Path, target: IO[bytes]) -> None:
     Raises ImageBuildError: larger than CONTEXT_LIMIT_BYTES.
     """
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, content in (("Dockerfile", recipe.dockerfile), *sorted(recipe.locks.items())):
+        locks = [(name, recipe.locks[name]) for name in sorted(WHEEL_LOCKS)]
+        for name, content in (("Dockerfile", recipe.dockerfile), *locks):
             archive.addfile(_member(name, len(content)), io.BytesIO(content))
         for wheel in sorted(wheels.iterdir()):
             size = wheel.stat().st_size

@@ -155,7 +155,7 @@ def test_an_error_ends_with_what_the_tool_said_last() -> None:
 
 
 def test_type_findings_count_columns_from_one_and_notes_do_not_fail() -> None:
-    result = said(TypeCheck(), 1, RETURN_VALUE + REVEALED + FINISHED)
+    result = said(TypeCheck(), 1, NO_SCRIPTS + RETURN_VALUE + REVEALED + FINISHED)
     assert (result.status, result.files) == (CheckStatus.FAILED, 3)
     error, note = result.findings
     assert (error.place, error.end_column, error.rule, error.severity) == (
@@ -165,22 +165,24 @@ def test_type_findings_count_columns_from_one_and_notes_do_not_fail() -> None:
         Severity.ERROR,
     )
     assert note.severity is Severity.INFO
-    assert said(TypeCheck(), 0, REVEALED + FINISHED).status is CheckStatus.PASSED
+    assert said(TypeCheck(), 0, NO_SCRIPTS + REVEALED + FINISHED).status is CheckStatus.PASSED
 
 
 def test_a_hint_goes_with_its_type_finding() -> None:
-    (finding,) = said(TypeCheck(), 1, NOT_FOUND + FINISHED).findings
+    (finding,) = said(TypeCheck(), 1, NO_SCRIPTS + NOT_FOUND + FINISHED).findings
     assert finding.message.endswith("running_mypy.html#missing-imports")
     assert finding.column == 1
 
 
 def test_a_syntax_error_that_stops_mypy_is_a_finding() -> None:
-    result = said(TypeCheck(), 2, SYNTAX)
+    result = said(TypeCheck(), 2, NO_SCRIPTS + SYNTAX)
     assert (result.status, [finding.rule for finding in result.findings]) == (CheckStatus.FAILED, ["syntax"])
 
 
 def test_what_mypy_says_about_its_configuration_is_the_note() -> None:
-    result = said(TypeCheck(), 0, b"\n" + FINISHED, b"pyproject.toml: [mypy]: Unrecognized option: foo = 1\n")
+    result = said(
+        TypeCheck(), 0, NO_SCRIPTS + b"\n" + FINISHED, b"pyproject.toml: [mypy]: Unrecognized option: foo = 1\n"
+    )
     assert result.status is CheckStatus.PASSED
     assert result.note == "pyproject.toml: [mypy]: Unrecognized option: foo = 1"
 
@@ -207,7 +209,7 @@ def test_what_mypy_says_about_its_configuration_is_the_note() -> None:
 def test_what_mypy_does_not_say_when_it_has_done_its_work_is_an_error(
     exit_code: int, stdout: bytes, stderr: bytes
 ) -> None:
-    result = said(TypeCheck(), exit_code, stdout, stderr)
+    result = said(TypeCheck(), exit_code, NO_SCRIPTS + stdout, stderr)
     assert (result.status, [finding.rule for finding in result.findings]) == (CheckStatus.ERROR, ["validator-failed"])
 
 
