@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import List, Optional
 
 from engine.validation.programs.looking import Report, arguments_of, look
 from engine.validation.programs.template_markup import CONTROL, DIALECTS, VALUE, Hole, Markup, Tag
@@ -150,7 +149,7 @@ def _names_rule(words: str) -> bool:
     return any(word in REFERENCES for word in re.split(r"[ ,]+", words))
 
 
-def unescaped(hole: Hole, dialect: str) -> Optional[str]:
+def unescaped(hole: Hole, dialect: str) -> str | None:
     """Why the hole prints its value without escaping; None when it does not."""
     text = hole.text
     if hole.opener == "{%":
@@ -172,13 +171,13 @@ def harmless(text: str) -> bool:
     return bool(LITERAL.match(text) or LAYOUT.match(text) or CLEANED.search(text))
 
 
-def _unescaped_ejs(text: str) -> Optional[str]:
+def _unescaped_ejs(text: str) -> str | None:
     if not text.startswith("-") or harmless(text[1:].rstrip("-_")) or "JSON.stringify" in text:
         return None
     return "<%- %> prints its value without escaping: use <%= %>"
 
 
-def _unescaped_erb(text: str) -> Optional[str]:
+def _unescaped_erb(text: str) -> str | None:
     if text.startswith("=="):
         return None if harmless(text[2:]) or RAILS_SAFE.search(text) else "<%== %> prints its value without escaping"
     if not text.startswith("=") or not RAILS_RAW.search(text) or RAILS_SAFE.search(text):
@@ -211,9 +210,9 @@ def check(data: bytes, path: bytes, report: Report) -> None:
     Checker(Markup(text, dialect_of(path, text)), path, report).run()
 
 
-def checker(path: bytes) -> Optional[Callable[[bytes, bytes, Report], None]]:
+def checker(path: bytes) -> Callable[[bytes, bytes, Report], None] | None:
     return check if path.lower().endswith(SUFFIXES) else None
 
 
-def main(arguments: List[str]) -> None:
+def main(arguments: list[str]) -> None:
     look(*arguments_of(arguments), checker, [])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 VALUE = "\ue000"
 """Stands, once for each character, for what the template engine puts into the page."""
@@ -18,7 +18,7 @@ CONTROL = "\ue001"
 
 BLANK = " "
 
-DIALECTS: Dict[bytes, str] = {
+DIALECTS: dict[bytes, str] = {
     b".html": "jinja",
     b".htm": "jinja",
     b".jinja": "jinja",
@@ -90,12 +90,12 @@ class Tag(NamedTuple):
     """An opening tag; `body` is where the raw text of a script or style lies, else an empty range."""
 
     name: str
-    attributes: List[Attribute]
+    attributes: list[Attribute]
     start: int
     end: int
-    body: Tuple[int, int]
+    body: tuple[int, int]
 
-    def attribute(self, name: str) -> Optional[str]:
+    def attribute(self, name: str) -> str | None:
         """The value, "" for an attribute without one, None when there is no such attribute."""
         return next((it.value for it in self.attributes if it.name.lower() == name), None)
 
@@ -110,12 +110,12 @@ class Markup:
         self.text = text
         self.dialect = dialect
         self.lines = [0, *(match.end() for match in re.finditer("\n", text))]
-        self.holes: List[Hole] = []
+        self.holes: list[Hole] = []
         self.covered = self._cover()
         self.starts = [hole.start for hole in self.holes]
         self.tags = _tags(self.covered)
 
-    def place(self, offset: int) -> Tuple[int, int]:
+    def place(self, offset: int) -> tuple[int, int]:
         """Line and column, from 1."""
         line = bisect_right(self.lines, offset)
         return line, offset - self.lines[line - 1] + 1
@@ -124,7 +124,7 @@ class Markup:
         end = self.lines[line] if line < len(self.lines) else len(self.text)
         return self.text[self.lines[line - 1] : end]
 
-    def holes_within(self, start: int, end: int) -> List[Hole]:
+    def holes_within(self, start: int, end: int) -> list[Hole]:
         """The holes that begin in the range and print a value."""
         first = bisect_right(self.starts, start - 1)
         last = bisect_right(self.starts, end - 1)
@@ -137,7 +137,7 @@ class Markup:
 
     def _cover(self) -> str:
         text, opener = self.text, OPENERS[self.dialect]
-        done: List[str] = []
+        done: list[str] = []
         position = 0
         while True:
             match = opener.search(text, position)
@@ -181,9 +181,9 @@ def _end_of_literal(text: str, name: str, start: int) -> int:
     return closing.end() if closing else len(text)
 
 
-def _tags(text: str) -> List[Tag]:
-    tags: List[Tag] = []
-    unclosed: Dict[str, int] = {}
+def _tags(text: str) -> list[Tag]:
+    tags: list[Tag] = []
+    unclosed: dict[str, int] = {}
     position = 0
     while True:
         match = TAG_NAME.search(text, position)
@@ -201,7 +201,7 @@ def _tags(text: str) -> List[Tag]:
         position = body[1]
 
 
-def _end_of_tag(text: str, position: int, unclosed: Dict[str, int]) -> int:
+def _end_of_tag(text: str, position: int, unclosed: dict[str, int]) -> int:
     """The offset after the tag's `>`, -1 when there is none; quotes that are never closed are plain characters.
 
     unclosed: for each kind of quote, from where on there is known to be none.
@@ -220,7 +220,7 @@ def _end_of_tag(text: str, position: int, unclosed: Dict[str, int]) -> int:
         position = max(closing, position) + 1
 
 
-def _attributes(text: str, start: int, end: int) -> List[Attribute]:
+def _attributes(text: str, start: int, end: int) -> list[Attribute]:
     found = []
     for match in ATTRIBUTE.finditer(text, start, end):
         value = match[2] or ""

@@ -1,0 +1,134 @@
+"""What the analysis of JavaScript knows of a value, and of the variables at one point of a function. Pure records."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TEXT = 1
+SQL = 2
+HTML = 4
+CONDITION = 8
+"""What a string was put together with: any text, a piece of SQL, of HTML, or of a comparison."""
+
+MAX_ITEMS = 8
+
+REQUEST = "request"
+BROWSER = "browser"
+PROCESS = "process"
+PARAMETER = "parameter"
+
+
+class Item(NamedTuple):
+    """One way in which a value is under foreign control.
+
+    origin: the expression it came from, or the function and number of a parameter. kind: REQUEST and so on.
+    whole: the value is what the origin says, and not made from it. cleaned: rules it can no longer break.
+    """
+
+    origin: str
+    line: int
+    kind: str
+    whole: bool = True
+    built: int = 0
+    cleaned: frozenset[str] = frozenset()
+
+
+class Value(NamedTuple):
+    """items: foreign control. name: what it is called in full, `fs.readFile`, `?db` for a local. constant: it is
+    known to be harmless. text: a literal. functions: keys of functions of the file that it may be.
+    """
+
+    items: frozenset[Item] = frozenset()
+    name: str = ""
+    constant: bool = False
+    text: str | None = None
+    functions: tuple[int, ...] = ()
+
+
+UNKNOWN = Value()
+CONSTANT = Value(constant=True)
+
+
+def join(*values: Value) -> Value:
+    """Any of the values."""
+    first = values[0]
+    items: frozenset[Item] = frozenset().union(*(value.items for value in values))
+    functions = tuple(dict.fromkeys(key for value in values for key in value.functions))[:4]
+    name = next((value.name for value in values if value.name), "")
+    constant = all(value.constant for value in values)
+    text = first.text if all(value.text == first.text for value in values) else None
+    return Value(few(items), name, constant, text, functions)
+
+
+def few(items: frozenset[Item]) -> frozenset[Item]:
+    return items if len(items) <= MAX_ITEMS else frozenset(sorted(items, key=str)[:MAX_ITEMS])
+
+
+def derived(value: Value, built: int = 0, cleaned: frozenset[str] = frozenset()) -> Value:
+    """A value made from this one."""
+    items = frozenset(
+        it._replace(whole=False, built=it.built | built, cleaned=it.cleaned | cleaned) for it in value.items
+    )
+    return Value(items, constant=value.constant)
+
+
+class Scope:
+    """The variables of one function at one point. cleared: rules that a test has ruled out, by origin."""
+
+    def __init__(self, parent: Scope | None = None, function: int = 0) -> None:
+        self.parent = parent
+        self.function = function
+        self.values: dict[str, Value] = {}
+        self.cleared: dict[str, frozenset[str]] = {}
+
+    def copy(self) -> Scope:
+        made = Scope(self.parent, self.function)
+        made.values = dict(self.values)
+        made.cleared = dict(self.cleared)
+        return made
+
+    def find(self, name: str) -> Value | None:
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.values:
+                return scope.values[name]
+            scope = scope.parent
+        return None
+
+    def declare(self, name: str, value: Value) -> None:
+        self.values[name] = value
+
+    def assign(self, name: str, value: Value) -> None:
+        """Set the variable where it lives: for good in this function, as one more possibility in those around it."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.values:
+            scope = scope.parent
+        if scope is None or scope is self:
+            self.values[name] = value
+        else:
+            scope.values[name] = join(scope.values[name], value)
+
+    def is_cleared(self, item: Item, rule: str) -> bool:
+        scope: Scope | None = self
+        while scope is not None:
+            rules = scope.cleared.get(item.origin, frozenset())
+            if rule in rules or "*" in rules:
+                return True
+            scope = scope.parent
+        return False
+
+    def clear(self, origin: str, rules: frozenset[str]) -> None:
+        self.cleared[origin] = self.cleared.get(origin, frozenset()) | rules
+
+    def become(self, branches: list[Scope]) -> None:
+        """Go on after branches, of which any may have been taken."""
+        names = dict.fromkeys(name for branch in branches for name in branch.values)
+        merged = {}
+        for name in names:
+            found = [branch.values[name] for branch in branches if name in branch.values]
+            merged[name] = found[0] if all(it is found[0] for it in found) else join(*found)
+        self.values = merged
+        shared = set(branches[0].cleared).intersection(*(branch.cleared for branch in branches[1:]))
+        self.cleared = {
+            origin: frozenset.intersection(*(branch.cleared[origin] for branch in branches)) for origin in shared
+        }

@@ -1,0 +1,82 @@
+"""Finds security faults in JavaScript and TypeScript; part of the `security` check, and a program of its own.
+
+Runs as `python3 -I PROGRAMS security_javascript SKIPPED [LISTING]`; needs tree-sitter and its grammars. Files that are
+minified or too large, and what is nested too deeply, are passed over with a finding of severity info that says so.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+
+from engine.validation.programs.javascript_patterns import harms
+from engine.validation.programs.javascript_rules import REFERENCES
+from engine.validation.programs.javascript_taint import Analysis, Harm
+from engine.validation.programs.javascript_tree import GRAMMARS, parse
+from engine.validation.programs.looking import Report, arguments_of, look
+
+SUFFIXES = tuple(GRAMMARS)
+
+MAX_TEXT = 1 << 20
+MAX_LINE = 5_000
+STEPS_PER_NODE = 30
+RECURSION = 6_000
+
+MINIFIED = re.compile(rb"[.-]min\.[cm]?js$|\.bundle\.js$|\.d\.[cm]?ts$")
+
+
+def check(data: bytes, path: bytes, report: Report) -> None:
+    """Report what is wrong in one file. Never raises for what is in it."""
+    longest = max(map(len, data.split(b"\n")))
+    if len(data) > MAX_TEXT or longest > MAX_LINE or MINIFIED.search(path):
+        if not path.endswith(b"ts"):
+            note(report, path, "not checked: minified or too large")
+        return
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, RECURSION))
+    try:
+        look_at(data, path, report)
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def look_at(data: bytes, path: bytes, report: Report) -> None:
+    script = parse(data, os.path.splitext(path)[1].lower())
+    analysis = Analysis(script.root, 2_000 + STEPS_PER_NODE * sum(1 for _ in script.root.walk()))
+    found: dict[tuple[str, int], Harm] = {}
+    for harm in [*analysis.run(), *harms(script.root, analysis.calls)]:
+        found.setdefault((harm.rule, harm.node.start), harm)
+    for harm in sorted(found.values(), key=lambda it: (it.node.line, it.node.column, it.rule)):
+        if script.silenced(harm.node.line, harm.rule):
+            continue
+        report.add(
+            harm.rule,
+            harm.message,
+            path,
+            harm.severity,
+            line=harm.node.line,
+            column=harm.node.column,
+            category="security",
+            reference=reference(harm.rule, harm.message),
+        )
+    if analysis.cut:
+        note(report, path, "only partly checked: too deeply nested or too intricate")
+
+
+def reference(rule: str, message: str) -> str:
+    """The weakness: a cookie that only scripts can read is another than one that goes over plain HTTP."""
+    return "CWE-1004" if rule == "insecure-cookie" and "no secure" not in message else REFERENCES[rule]
+
+
+def note(report: Report, path: bytes, message: str) -> None:
+    report.add("not-analysed", message, path, "info", category="security")
+
+
+def checker(path: bytes) -> Callable[[bytes, bytes, Report], None] | None:
+    return check if path.lower().endswith(SUFFIXES) else None
+
+
+def main(arguments: list[str]) -> None:
+    look(*arguments_of(arguments), checker, [])
