@@ -9,6 +9,7 @@ from engine.validation.programs.javascript_guards import Guard, guards
 from engine.validation.programs.javascript_rules import Sink
 from engine.validation.programs.javascript_tree import Node, literal
 from engine.validation.programs.javascript_values import (
+    CONDITION,
     CONSTANT,
     REQUEST,
     UNKNOWN,
@@ -353,12 +354,12 @@ def _text(text: str) -> Value:
 def concatenated(parts: list[Value], pinned: bool = True) -> Value:
     """A string put together of the parts; pinned: what comes first decides where a URL leads."""
     whole = "".join("x" if part.text is None else part.text for part in parts)
-    built = rules.built_of(whole) & ~rules.CONDITION if any(part.text for part in parts) else 0
+    built = rules.built_of(whole) & ~CONDITION if any(part.text for part in parts) else 0
     items: set[Item] = set()
     prefix = ""
     for part in parts:
         if part.items:
-            flags = built | (rules.built_of(prefix[-80:]) & rules.CONDITION)
+            flags = built | (rules.built_of(prefix[-80:]) & CONDITION)
             safe = (
                 frozenset({"ssrf", "open-redirect"})
                 if pinned and not rules.OPEN_ADDRESS.match(prefix) and prefix
