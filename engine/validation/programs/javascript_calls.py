@@ -91,7 +91,7 @@ class Caller(Evaluator):
         if HARMLESS_NAME.search(made):
             return Value(name=made, constant=True)
         if base.items and method:
-            return self.transformed(base, method, values, nodes)._replace(name=made)
+            return self.transformed(node, base, method, values, nodes)._replace(name=made)
         constant = bool(method) and base.constant and all(it.constant or it.functions for it in values)
         if method in ("map", "reduce", "flatMap") and values and values[0].functions:
             return self.result(
@@ -99,7 +99,7 @@ class Caller(Evaluator):
             )._replace(name="")
         return Value(name=made, constant=constant)
 
-    def transformed(self, base: Value, method: str, values: list[Value], nodes: list[Node]) -> Value:
+    def transformed(self, node: Node, base: Value, method: str, values: list[Value], nodes: list[Node]) -> Value:
         """What a method of a foreign value returns: the value, unless it takes the dangerous out."""
         if method in ("replace", "replaceAll") and nodes and nodes[0].type == "regex":
             pattern = nodes[0].text
@@ -110,12 +110,8 @@ class Caller(Evaluator):
             if "<" in pattern:
                 return derived(base, 0, frozenset({"xss"}))
         if method in ("map", "then", "flatMap", "reduce") and values and values[0].functions:
-            return derived(join(base, self.returned(values[0].functions[0])))
+            return derived(self.result(values[0].functions[0], [derived(base), derived(base)], node, Scope()))
         return derived(base) if method not in ("get", "json", "body", "query") else base
-
-    def returned(self, function: int) -> Value:
-        """What a function returned when last looked at."""
-        raise NotImplementedError
 
     def sinks(
         self, node: Node, base: Value, method: str, name: str, values: list[Value], nodes: list[Node], scope: Scope
@@ -141,6 +137,8 @@ class Caller(Evaluator):
                 found = entries(nodes[number])
                 inner = [found[key] for key in rules.OBJECT_KEYS[sink.rule] if key in found]
                 value = join(*(self.evaluate(it, scope) for it in inner)) if inner else CONSTANT
+            if sink.need == "fields":
+                value = join(CONSTANT, *(self.evaluate(it, scope) for it in entries(nodes[number]).values()))
             self.reach(sink, value, node, scope)
 
 

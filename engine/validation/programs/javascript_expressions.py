@@ -189,19 +189,18 @@ class Evaluator:
             return concatenated(parts[::-1])
         left = self.evaluate(node.field("left"), scope)
         if operator in ("&&", "||"):
-            inner = self.guarded(scope, guards(node.field("left"), operator == "&&"))
-            right = self.evaluate(node.field("right"), inner)
+            right = self.guarded(node.field("right"), scope, guards(node.field("left"), operator == "&&"))
             return right if operator == "&&" else join(left, right)
         right = self.evaluate(node.field("right"), scope)
         return join(left, right) if operator == "??" else CONSTANT
 
-    def guarded(self, scope: Scope, found: list[Guard]) -> Scope:
-        """The scope where these guards hold; the same one when there are none."""
+    def guarded(self, node: Node | None, scope: Scope, found: list[Guard]) -> Value:
+        """The expression's value where these guards hold."""
         if not found:
-            return scope
+            return self.evaluate(node, scope)
         inner = scope.copy()
         self.clear(inner, found)
-        return inner
+        return inner.remembered(self.evaluate(node, inner), rules.EVERY)
 
     def clear(self, scope: Scope, found: list[Guard]) -> None:
         for guard in found:
@@ -220,24 +219,10 @@ class Evaluator:
     def on_ternary_expression(self, node: Node, scope: Scope) -> Value:
         condition = node.field("condition")
         self.evaluate(condition, scope)
-        first = self.evaluate(node.field("consequence"), self.safely(node.field("consequence"), scope, condition, True))
-        second = self.evaluate(
-            node.field("alternative"), self.safely(node.field("alternative"), scope, condition, False)
+        return join(
+            self.guarded(node.field("consequence"), scope, guards(condition, True)),
+            self.guarded(node.field("alternative"), scope, guards(condition, False)),
         )
-        return join(first, second)
-
-    def safely(self, branch: Node | None, scope: Scope, condition: Node | None, holds: bool) -> Scope:
-        """The scope of a branch, whose value is made safe for good when the condition says so."""
-        found = guards(condition, holds)
-        inner = self.guarded(scope, found)
-        if inner is not scope and branch is not None:
-            for guard in found:
-                if guard.node.type == "identifier":
-                    value = inner.find(guard.node.text)
-                    if value is not None:
-                        cleaned = rules.EVERY if "*" in guard.rules else guard.rules
-                        inner.declare(guard.node.text, derived(value, 0, cleaned))
-        return inner
 
     def on_sequence_expression(self, node: Node, scope: Scope) -> Value:
         return ([UNKNOWN] + [self.evaluate(child, scope) for child in node.children])[-1]

@@ -127,12 +127,13 @@ def _cookie_harm(node: Node, missing: list[str]) -> Harm | None:
 
 def _cors(node: Node, name: str, arguments: list[Node]) -> Harm | None:
     message = "any site may make requests with the user's cookies: list the origins"
-    if name in ("cors", "@koa.cors", "@fastify.cors", "express-cors"):
-        options = entries(arguments[0]) if arguments else {}
+    registered = name.endswith(".register") and len(arguments) == 2 and re.search(r"(?i)cors\b", arguments[0].text)
+    if registered or name in ("cors", "@koa.cors", "@fastify.cors", "express-cors"):
+        options = entries(arguments[-1]) if arguments else {}
         origin, credentials = options.get("origin"), options.get("credentials")
-        if origin is not None and credentials is not None and credentials.text == "true":
-            if origin.text == "true" or literal(origin) == "*":
-                return Harm("cors-credentials", node, message, "error")
+        with_cookies = credentials is not None and credentials.text == "true"
+        if origin is not None and with_cookies and (origin.text == "true" or literal(origin) == "*"):
+            return Harm("cors-credentials", node, message, "error")
     if re.search(r"\.(?:setHeader|header|set)$", name) and len(arguments) == 2:
         if (literal(arguments[0]) or "").lower() != "access-control-allow-origin":
             return None
@@ -218,7 +219,7 @@ NODES: dict[str, Callable[[Node], Harm | None]] = {
 
 
 def _csrf(calls: list[tuple[Node, str, list[Node]]]) -> Iterator[Harm]:
-    """An Express application with a session in cookies, routes that change state, and nothing against forged requests."""
+    """An Express application with cookie sessions, routes that change state, and nothing against forged requests."""
     names = {name for _, name, _ in calls}
     sessions = [node for node, name, _ in calls if name in ("express-session", "cookie-session")]
     routes = any(re.match(r"express(?:\.Router)?\(\)\.(?:post|put|patch|delete)$", name) for name in names)

@@ -219,6 +219,7 @@ _put(
 )
 _put(["raw"], Sink("sql-injection", _receiver(r"^(?:@prisma\.client\.Prisma|Prisma|sql)$")))
 _put(_MONGO, Sink("nosql-injection", ANY, need="whole"))
+_put(_MONGO, Sink("nosql-injection", _receiver(r"\.collection\(\)$"), need="fields"))
 _put(["insertAdjacentHTML"], Sink("xss", ANY, (1,), need="page"))
 _put(["write", "writeln"], Sink("xss", DOCUMENT, (0,), need="page"))
 _put(["createContextualFragment"], Sink("xss", ANY, need="page"))
@@ -324,7 +325,7 @@ CLEANERS: list[tuple[re.Pattern[str], frozenset[str]]] = [
         frozenset({"xss"}),
     ),
     (
-        re.compile(r"^encodeURIComponent$|querystring\.(?:escape|stringify)$|\bURLSearchParams\(?"),
+        re.compile(r"^encodeURIComponent$|querystring\.(?:escape|stringify)$"),
         frozenset({"xss", "open-redirect", "ssrf", "path-traversal"}),
     ),
     (re.compile(r"^encodeURI$|^JSON\.stringify$"), frozenset()),

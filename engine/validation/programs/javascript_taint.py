@@ -137,7 +137,7 @@ class Analysis(Caller):
     def harm(self, rule: str, node: Node, message: str, severity: str) -> None:
         known = self.harms.get((rule, node.start))
         if known is None or (known.severity != "error" and severity == "error"):
-            self.harms[rule, node.start] = Harm(rule, node, message, severity)
+            self.harms[rule, node.start] = Harm(rule, _place(node), message, severity)
 
     # Functions.
 
@@ -155,7 +155,7 @@ class Analysis(Caller):
             self.statement(body, inner)
             function.returns = function.returns or UNKNOWN
         elif body is not None:
-            function.returns = self.evaluate(body, inner)
+            function.returns = inner.remembered(self.evaluate(body, inner), rules.EVERY)
         return Value(functions=(node.start,))
 
     def parameter(self, node: Node, number: int, pattern: Node, seeds: list[Value]) -> Value:
@@ -169,10 +169,6 @@ class Analysis(Caller):
             return seeds[number] if seeds[number].name else seeds[number]._replace(name="?" + name)
         is_pattern = not re.fullmatch(r"[\w$]+", name)
         return Value(frozenset({item}), "REQUEST" if is_pattern and _handler(node, number) else "?" + name)
-
-    def returned(self, function: int) -> Value:
-        known = self.functions.get(function)
-        return known.returns or UNKNOWN if known is not None else UNKNOWN
 
     def result(self, function: int, arguments: list[Value], node: Node, scope: Scope) -> Value:
         known = self.functions.get(function)
@@ -287,9 +283,8 @@ class Analysis(Caller):
 
     def do_return_statement(self, node: Node, scope: Scope) -> bool:
         value = self.evaluate(node.children[0], scope) if node.children else CONSTANT
-        value = value._replace(items=frozenset(_remembered(it, scope) for it in value.items))
-        inside: Scope | None = scope
-        function = self.functions.get(inside.function) if inside is not None else None
+        value = scope.remembered(value, rules.EVERY)
+        function = self.functions.get(scope.function)
         if function is not None and node.children:
             function.returns = value if function.returns is None else join(function.returns, value)
         return True
@@ -424,16 +419,19 @@ def _substituted(item: Item, value: Value) -> frozenset[Item]:
     )
 
 
-def _remembered(item: Item, scope: Scope) -> Item:
-    """The item with what tests before it have ruled out."""
-    safe = frozenset(rule for rule in rules.EVERY if scope.is_cleared(item, rule))
-    return item._replace(cleaned=item.cleaned | safe) if safe else item
+def _place(node: Node) -> Node:
+    """Where to point at: the method's name when a chain of calls began on an earlier line."""
+    function = node.field("function")
+    name = function.field("property") if function is not None else None
+    return name if name is not None and name.line != node.line else node
 
 
 def _fits(sink: Sink, item: Item, node: Node) -> bool:
     """What `sink.need` asks of the value holds."""
     if sink.need == "whole":
         return request_object(item)
+    if sink.need == "fields":
+        return item.whole and item.kind == REQUEST and bool(re.search(r"\.(?:body|query)\.", item.origin))
     if sink.need == "derived":
         return not re.search(r"location$", item.origin) and (item.whole or bool(item.built & HTML))
     if sink.need == "server":

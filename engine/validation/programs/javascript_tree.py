@@ -45,11 +45,14 @@ SECURITY_RULE = re.compile(
 
 
 class Node:
-    """A named node; `fields` also has anonymous ones, such as operators."""
+    """A named node; `fields` also has anonymous ones, such as operators.
+
+    source: the file, in which comments are blank once all of it is parsed.
+    """
 
     __slots__ = ("children", "column", "end", "fields", "line", "parent", "source", "start", "type")
 
-    def __init__(self, made: Any, source: bytes, parent: Node | None) -> None:
+    def __init__(self, made: Any, source: bytearray, parent: Node | None) -> None:
         self.type: str = made.type
         self.start: int = made.start_byte
         self.end: int = made.end_byte
@@ -83,6 +86,8 @@ class Script:
     def __init__(self, root: Node, comments: list[Node]) -> None:
         self.root = root
         self.silences = silences(comments)
+        for it in comments:
+            root.source[it.start : it.end] = re.sub(rb"[^\n]", b" ", root.source[it.start : it.end])
 
     def silenced(self, line: int, rule: str) -> bool:
         words = self.silences.get(line)
@@ -102,7 +107,8 @@ def parse(data: bytes, suffix: bytes) -> Script:
     language = tree_sitter.Language(getattr(importlib.import_module(module), function)())
     cursor = tree_sitter.Parser(language).parse(data).walk()
     comments: list[Node] = []
-    root = parent = Node(cursor.node, data, None)
+    source = bytearray(data)
+    root = parent = Node(cursor.node, source, None)
     if not cursor.goto_first_child():
         return Script(root, comments)
     while True:
@@ -110,9 +116,9 @@ def parse(data: bytes, suffix: bytes) -> Script:
         name = cursor.field_name
         entered = False
         if made.type in ("comment", "html_comment"):
-            comments.append(Node(made, data, parent))
+            comments.append(Node(made, source, parent))
         elif (made.is_named or name) and made.type not in LEFT_OUT:
-            node = Node(made, data, parent)
+            node = Node(made, source, parent)
             if name:
                 parent.fields.setdefault(name, node)
             if made.is_named:

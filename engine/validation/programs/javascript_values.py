@@ -117,6 +117,14 @@ class Scope:
             scope = scope.parent
         return False
 
+    def remembered(self, value: Value, rules: frozenset[str]) -> Value:
+        """The value with what tests have ruled out, to take it out of this scope."""
+        items = frozenset(
+            it._replace(cleaned=it.cleaned | frozenset(rule for rule in rules if self.is_cleared(it, rule)))
+            for it in value.items
+        )
+        return value._replace(items=items)
+
     def clear(self, origin: str, rules: frozenset[str]) -> None:
         self.cleared[origin] = self.cleared.get(origin, frozenset()) | rules
 

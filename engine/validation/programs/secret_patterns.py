@@ -1,4 +1,4 @@
-"""What secrets look like, and what only looks like one. Pure; detect-secrets is used for its patterns where it is there.
+"""What secrets look like, and what only looks like one. Pure; uses the patterns of detect-secrets where it is there.
 
 The false positives that are let pass, each with a test: placeholders and examples, references to variables and vaults,
 UUIDs, password hashes, names and labels, sentences, paths and selectors, addresses without a password, passwords equal
@@ -68,7 +68,8 @@ KEYWORD = re.compile(
     re.I,
 )
 ASSIGNED = re.compile(
-    r"([\w-]{0,40})[\"']?\]?\s{0,8}(?::\s{0,4}[\w\[\]., |]{1,40}?\s{0,4}=(?![=>])|:=|=>|=(?![=>~])|:(?!:)|,(?=\s*[\"']))\s{0,8}"
+    r"([\w-]{0,40})[\"']?\]?\s{0,8}(?::\s{0,4}[\w\[\]., |]{1,40}?\s{0,4}=(?![=>])"
+    r"|:=|=>|=(?![=>~])|:(?!:)|,(?=\s*[\"']))\s{0,8}"
     r"(?:[rbuf]{0,2}([\"'`])((?:\\.|(?!\2)[^\\\n]){1,300})\2|([^\s#;,'\"`(){}\[\]<>]{6,200})(?=\s*(?:[#;].*)?$))",
     re.I,
 )
@@ -84,8 +85,10 @@ NOT_A_SECRET_NAME = re.compile(
 )
 
 PLACEHOLDER = re.compile(
-    r"(?i)change[-_ ]?(?:me|it|this)|example|sample|dummy|placeholder|x{3,}|\*{3,}|\.{3}|your[-_ ]?|my[-_]?(?:secret|token|pass|api)"
-    r"|insert|replace|redacted|todo|fixme|fake|mock|foo|lorem|not[-_ ]?a?[-_ ]?(?:real|secret)|<[^>]+>|^test\w{0,4}$|testing"
+    r"(?i)change[-_ ]?(?:me|it|this)|example|sample|dummy|placeholder|x{3,}|\*{3,}|\.{3}|your[-_ ]?"
+    r"|my[-_]?(?:secret|token|pass|api)"
+    r"|insert|replace|redacted|todo|fixme|fake|mock|foo|lorem|not[-_ ]?a?[-_ ]?(?:real|secret)|<[^>]+>"
+    r"|^test\w{0,4}$|testing"
     r"|^[-_]?(?:none|null|nil|true|false|undefined|empty|unset|default|secret|token|password|passwd|pass|pwd|admin|root|user"
     r"|string|str|text|hidden|input|number|integer|boolean|object|required|optional|invalid|missing|basic|bearer|abc\d*)$"
 )
@@ -97,7 +100,9 @@ HASHED = re.compile(
     r"^(?:\$(?:2[abxy]|argon2\w*|5|6|y|scrypt|pbkdf2)|pbkdf2|scrypt[:$]|bcrypt|argon2|sha\d+[$:-]|md5[$:-]|\{SSHA)"
 )
 UUID = re.compile(r"(?i)^\{?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\}?$")
-LOOKS_LIKE_CODE = re.compile(r"^(?:[./#~\\]|https?:|[\w.]+\(|[A-Za-z]+(?:[._:/-][A-Za-z]+)+$|--|\[|\^)")
+LOOKS_LIKE_CODE = re.compile(
+    r"^(?:[./#~\\]|https?:|[\w.]+\(|[A-Za-z]+(?:[._:/-][A-Za-z]+)+$|--|[^{]*\{\w[\w.()]*\}|\[|\^)"
+)
 SHOWN_TOKEN = "eyJzdWIiOiIxMjM0NTY3ODkwIi"
 """In the middle of the JSON Web Token that documents show."""
 
@@ -148,6 +153,9 @@ def assignments(line: str, unquoted: bool) -> Iterator[tuple[int, str, str]]:
         value = match[3] if match[3] is not None else match[4]
         if match[3] is None and not unquoted:
             continue
+        quoted = line[max(0, keyword.start() - len(before[0] if before else "") - 2) : keyword.start()]
+        if match[0][len(match[1]) :].lstrip("\"' ").startswith(",") and not re.match(r"\([\"']", quoted):
+            continue
         if value and is_secret(name, value):
             yield match.start(3 if match[3] is not None else 4), name, value
 
@@ -175,9 +183,11 @@ def random_string(line: str) -> tuple[int, str] | None:
         value = match[2]
         mixed = re.search(r"[a-z]", value) and re.search(r"[A-Z]", value) and len(re.findall(r"\d", value)) >= 3
         words = max(map(len, re.findall(r"[A-Z]?[a-z]+", value)), default=0)
+        before = line[max(0, match.start() - 80) : match.start()]
+        if not re.search(r"[=:(,]\s*$", before) or NOT_SECRET_CONTEXT.search(before):
+            continue
         if mixed and words < 7 and value.count("/") < 3 and entropy(value) > 4.4 and not harmless(value):
-            if not NOT_SECRET_CONTEXT.search(line[max(0, match.start() - 80) : match.start()]):
-                return match.start(2), value
+            return match.start(2), value
     return None
 
 
