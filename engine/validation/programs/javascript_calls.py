@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 
 from engine.validation.programs import javascript_rules as rules
-from engine.validation.programs.javascript_expressions import FUNCTIONS, HARMLESS_NAME, Evaluator, module_name
+from engine.validation.programs.javascript_expressions import (
+    FUNCTIONS,
+    HARMLESS_NAME,
+    Evaluator,
+    concatenated,
+    module_name,
+)
 from engine.validation.programs.javascript_guards import ALL, Guard
 from engine.validation.programs.javascript_rules import Sink
 from engine.validation.programs.javascript_tree import Node, entries, literal
@@ -73,6 +79,8 @@ class Caller(Evaluator):
             return Value(frozenset({Item(origin, node.line, rules.kind_of(name))}), made)
         if method in rules.CLEAN_METHODS:
             return CONSTANT
+        if method in ("concat", "replace", "replaceAll") and any(value.items for value in values):
+            return concatenated([base, *values])._replace(name="")
         for pattern, safe in rules.CLEANERS:
             if safe and pattern.search(name):
                 kept = join(*values, base) if safe != rules.EVERY and values else base

@@ -105,7 +105,10 @@ def _weak_random(node: Node, name: str, arguments: list[Node]) -> Harm | None:
 
 
 def _cookie(node: Node, name: str, arguments: list[Node]) -> Harm | None:
-    if re.search(r"^RESPONSE\b.*\.(?:cookie|setCookie)$|^CONTEXT\.cookies\.set$", name) and len(arguments) >= 2:
+    if (
+        re.search(r"^(?:RESPONSE|REPLY)\b.*\.(?:cookie|setCookie)$|^CONTEXT\.cookies\.set$", name)
+        and len(arguments) >= 2
+    ):
         key = literal(arguments[0])
         if key is None or not SESSION_COOKIE.search(key) or (len(arguments) > 2 and arguments[2].type != "object"):
             return None

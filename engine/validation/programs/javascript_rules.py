@@ -120,8 +120,13 @@ DATABASE = _receiver(
 LIBRARY = _receiver(r"^(?:mysql2?|pg|sqlite3?|better-sqlite3|mssql|mariadb|postgres)\b")
 ANY = _receiver("")
 FILES = _receiver(r"^(?:fs|fs\.promises)$")
+# Fastify sends strings as plain text, so that a reply is no page unless it is made of HTML.
+REPLY = _receiver(r"^REPLY\b")
+SENDER = _receiver(r"^(?:RESPONSE|REPLY|CONTEXT\.(?:response|res))\b")
 RESPONSE = _receiver(r"^(?:RESPONSE|CONTEXT\.(?:response|res))\b")
-REDIRECTS = _receiver(r"^(?:RESPONSE\b.*|CONTEXT(?:\.response)?|Response|next\.server\.NextResponse|NextResponse)$")
+REDIRECTS = _receiver(
+    r"^(?:(?:RESPONSE|REPLY)\b.*|CONTEXT(?:\.response)?|Response|next\.server\.NextResponse|NextResponse)$"
+)
 CHILD = _receiver(r"^child_process$")
 DOCUMENT = _receiver(r"^(?:window\.)?document$")
 JQUERY = _receiver(r"^(?:window\.)?(?:\$|jQuery|jquery)\(\)|^\??\$\w+$")
@@ -230,6 +235,7 @@ _put(
     Sink("xss", ANY, need="page"),
 )
 _put(["send", "end", "write"], Sink("xss", RESPONSE, need="server"))
+_put(["send"], Sink("xss", REPLY, built=HTML, need="server"))
 _put(["exec", "execSync"], Sink("command-injection", CHILD))
 _put(["spawn", "spawnSync", "execFile", "execFileSync", "fork"], Sink("command-injection", CHILD))
 _put(["spawn", "spawnSync", "execFile", "execFileSync"], Sink("command-injection", CHILD, (1,), need="shell"))
@@ -245,14 +251,15 @@ _put(
     ["rename", "renameSync", "copyFile", "copyFileSync", "cp", "cpSync", "link", "symlink", "move", "copy"],
     Sink("path-traversal", FILES, (0, 1)),
 )
-_put(["sendFile", "sendfile", "download"], Sink("path-traversal", RESPONSE, need="no-root"))
+_put(["sendFile", "sendfile", "download"], Sink("path-traversal", SENDER, need="no-root"))
 _put(_HTTP_METHODS, Sink("ssrf", HTTP))
 _put(["redirect"], Sink("open-redirect", REDIRECTS, (0, 1)))
 _put(["redirect"], Sink("open-redirect", _receiver(r"^next\.navigation$")))
 _put(["assign", "replace"], Sink("open-redirect", _receiver(r"^(?:(?:window|document|self|top|parent)\.)*location$")))
 _put(["open"], Sink("open-redirect", _receiver(r"^window$")))
 _put(
-    ["setHeader", "header", "set"], Sink("open-redirect", _receiver(r"^(?:RESPONSE|CONTEXT)\b"), (1,), need="location")
+    ["setHeader", "header", "set"],
+    Sink("open-redirect", _receiver(r"^(?:RESPONSE|REPLY|CONTEXT)\b"), (1,), need="location"),
 )
 _put(
     ["unserialize"], Sink("unsafe-deserialisation", _receiver(r"^(?:node-serialize|serialize-to-js|php-unserialize)$"))
@@ -330,7 +337,12 @@ CLEANERS: list[tuple[re.Pattern[str], frozenset[str]]] = [
     ),
     (re.compile(r"^encodeURI$|^JSON\.stringify$"), frozenset()),
     (re.compile(r"^path(?:\.posix|\.win32)?\.basename$|sanitize-filename"), frozenset({"path-traversal"})),
-    (re.compile(r"(?:^|\.)(?:escape|escapeId|format|escapeLiteral|escapeIdentifier)$"), frozenset({"sql-injection"})),
+    (
+        re.compile(
+            r"(?:^|\.)(?:escape|escapeId|escapeLiteral|escapeIdentifier)$|^(?:mysql2?|sqlstring|pg-format)\b.*format$"
+        ),
+        frozenset({"sql-injection"}),
+    ),
     (re.compile(r"^(?:shell-quote\.quote|shell-escape|shellescape|shlex\.quote)$"), frozenset({"command-injection"})),
     (re.compile(r"^String$|\.toString$"), frozenset({"nosql-injection", "prototype-pollution"})),
 ]

@@ -38,7 +38,7 @@ NAMED = {
     "request": "REQUEST",
     "res": "RESPONSE",
     "response": "RESPONSE",
-    "reply": "RESPONSE",
+    "reply": "REPLY",
     "resp": "RESPONSE",
     "ctx": "CONTEXT",
     "context": "CONTEXT",
@@ -167,8 +167,9 @@ class Analysis(Caller):
             return Value(name=NAMED[name])
         if number < len(seeds):
             return seeds[number] if seeds[number].name else seeds[number]._replace(name="?" + name)
-        is_pattern = not re.fullmatch(r"[\w$]+", name)
-        return Value(frozenset({item}), "REQUEST" if is_pattern and _handler(node, number) else "?" + name)
+        if pattern.text.startswith("{") and _handler(node, number):
+            return Value(name="REQUEST")
+        return Value(frozenset({item}), "?" + name)
 
     def result(self, function: int, arguments: list[Value], node: Node, scope: Scope) -> Value:
         known = self.functions.get(function)
@@ -401,7 +402,7 @@ class Analysis(Caller):
 
 
 def _parameter(item: Item) -> tuple[int, int]:
-    _, key, number = item.origin.split(":")
+    _, key, number = item.origin.split(":", 2)
     return int(re.split(r"[.\[]", number)[0]), int(key)
 
 
@@ -453,7 +454,7 @@ def _handler(node: Node, number: int) -> bool:
     """The function's first parameter is taken apart and the second is a response."""
     parameters = node.field("parameters")
     found = [it.text.split(":")[0].strip() for it in parameters.children] if parameters is not None else []
-    return number == 0 and len(found) > 1 and NAMED.get(found[1]) == "RESPONSE"
+    return number == 0 and len(found) > 1 and NAMED.get(found[1]) in ("RESPONSE", "REPLY")
 
 
 def _declared(node: Node) -> Node | None:

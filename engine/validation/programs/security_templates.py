@@ -34,7 +34,9 @@ LITERAL = re.compile(r"""\s*(?:_|gettext|t|trans)?\(?\s*(?:"[^"]*"|'[^']*'|`[^`$
 
 UNESCAPED_FILTER = re.compile(r"\|\s*(?:safe|raw|safeseq)\b")
 AUTOESCAPE_OFF = re.compile(r"[-+]?\s*(?:autoescape\s+(?:off|false)|filter\s+(?:safe|raw))\b")
-LAYOUT = re.compile(r"\s*(?:body|yield|content|children|include|partial|contentFor|render|super|block|slot)\b")
+LAYOUT = re.compile(
+    r"\s*(?:body|yield|content|[\w.]*(?:help_text|media)\s*\||children|include|partial|contentFor|render|super|block|slot)\b"
+)
 RAILS_RAW = re.compile(r"\braw[ (]|\.html_safe\b")
 RAILS_SAFE = re.compile(r"\b(?:sanitize|to_json|json_escape|escape_javascript|strip_tags|t|content_tag)\b|\bj[ (]")
 
@@ -56,7 +58,7 @@ TOKEN = re.compile(
     r"|render_form|__RequestVerificationToken",
     re.I,
 )
-FORM_END = re.compile(r"</form", re.I)
+FORM_END = re.compile(r"</?form\b", re.I)
 LOADED = {"script": "src", "iframe": "src", "link": "href", "object": "data", "embed": "src"}
 
 
@@ -72,7 +74,7 @@ class Checker:
     def run(self) -> None:
         for hole in self.markup.holes:
             message = unescaped(hole, self.markup.dialect)
-            if message:
+            if message and (hole.opener != "{%" or self.markup.tags):
                 self.add("xss", hole.start, message)
         for tag in self.markup.tags:
             self.look_at_attributes(tag)
