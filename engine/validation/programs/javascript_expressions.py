@@ -136,15 +136,18 @@ class Evaluator:
         return value._replace(items=frozenset({item}), constant=False)
 
     def on_member_expression(self, node: Node, scope: Scope) -> Value:
+        return self.property(node, self.evaluate(node.field("object"), scope), scope)
+
+    def property(self, node: Node, value: Value, scope: Scope) -> Value:
+        """A member expression whose object has this value."""
         base, prop = node.field("object"), node.field("property")
         if base is None or prop is None:
             return UNKNOWN
-        stored = scope.find(f"{base.text}.{prop.text}") if base.type in ("identifier", "this") else None
-        value = self.evaluate(base, scope)
-        if stored is not None:
-            return (
-                stored if stored.name or stored.text is not None else stored._replace(name=f"?{base.text}.{prop.text}")
-            )
+        if base.type in ("identifier", "this"):
+            name = f"{base.text}.{prop.text}"
+            stored = scope.find(name)
+            if stored is not None:
+                return stored if stored.name or stored.text is not None else stored._replace(name="?" + name)
         return self.member(value, prop.text, node)
 
     def member(self, value: Value, prop: str, node: Node) -> Value:
@@ -315,11 +318,11 @@ class Evaluator:
             return Value(
                 name=module_name(literal(arguments.children[0]) or "") if arguments and arguments.children else ""
             )
-        base, method = UNKNOWN, ""
-        if function is not None and function.type == "member_expression":
-            base = self.evaluate(function.field("object"), scope)
-            method = function.fields["property"].text if "property" in function.fields else ""
-        return self.call(node, self.evaluate(function, scope), base, method, scope)
+        if function is None or function.type != "member_expression":
+            return self.call(node, self.evaluate(function, scope), UNKNOWN, "", scope)
+        base = self.evaluate(function.field("object"), scope)
+        method = function.fields["property"].text if "property" in function.fields else ""
+        return self.call(node, self.property(function, base, scope), base, method, scope)
 
     def call(self, node: Node, callee: Value, base: Value, method: str, scope: Scope) -> Value:
         """A call or `new`, told by what is called, on what, by which name."""

@@ -73,7 +73,7 @@ def _comparison(node: Node, operator: str, truth: bool) -> list[Guard]:
         if (
             literal(other)
             or other.type == "number"
-            or re.search(r"(?i)^[A-Z_]{3,}$|\.origin$|\.host(?:name)?$|allowed", other.text)
+            or re.search(r"(?i)^[A-Z_]{3,}$|\.origin$|\.host(?:name)?$|allowed", other.head(200))
         ):
             return [Guard(one, ALL)]
     return []

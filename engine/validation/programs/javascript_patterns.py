@@ -140,7 +140,7 @@ def _cors(node: Node, name: str, arguments: list[Node]) -> Harm | None:
     if re.search(r"\.(?:setHeader|header|set)$", name) and len(arguments) == 2:
         if (literal(arguments[0]) or "").lower() != "access-control-allow-origin":
             return None
-        around = enclosing(node).text[:20_000]
+        around = enclosing(node).head()
         value = arguments[1]
         foreign = literal(value) == "*" or re.search(r"headers\.origin$|headers\[['\"]origin['\"]\]$", value.text)
         if foreign and re.search(r"(?i)Allow-Credentials['\"]\s*,\s*['\"]?true", around):
@@ -158,7 +158,7 @@ def _message_listener(node: Node, name: str, arguments: list[Node]) -> Harm | No
 
 
 def _unchecked_origin(function: Node) -> Harm | None:
-    text = function.text
+    text = function.head()
     if not re.search(r"\bdata\b", text) or re.search(r"\.origin\b|\.source\b|\borigin\s*[,}]", text):
         return None
     return Harm("postmessage-origin", function, "messages from any site are taken: compare event.origin", "warning")
@@ -204,12 +204,17 @@ def _recursive_merge(node: Node) -> Harm | None:
     function = enclosing(node)
     name = function.field("name") or (function.parent.field("name") if function.parent is not None else None)
     left, body = node.field("left"), node.field("body")
-    if name is None or left is None or body is None or PROTECTED.search(re.sub(r"[\w.]*hasOwn\w*", "", function.text)):
+    if (
+        name is None
+        or left is None
+        or body is None
+        or PROTECTED.search(re.sub(r"[\w.]*hasOwn\w*", "", function.head()))
+    ):
         return None
-    if not re.search(r"\b" + re.escape(name.text) + r"\s*\(", body.text):
+    if not re.search(r"\b" + re.escape(name.text) + r"\s*\(", body.head()):
         return None
     key = re.escape(left.text)
-    if re.search(r"\w\[" + key + r"\]\s*=[^=]", body.text):
+    if re.search(r"\w\[" + key + r"\]\s*=[^=]", body.head()):
         return Harm("prototype-pollution", node, "the merge lets __proto__ through: leave it out", "warning")
     return None
 

@@ -265,7 +265,7 @@ class Analysis(Caller):
             if method is not None:
                 return bool(method(node, scope))
             self.evaluate(node, scope)
-            return node.type in ENDS or node.text.startswith("process.exit(")
+            return node.type in ENDS or node.head(13) == "process.exit("
         finally:
             self.depth -= 1
 
@@ -447,7 +447,7 @@ def _around(node: Node) -> str:
     inside: Node | None = node
     while inside is not None and inside.type not in FUNCTIONS:
         inside = inside.parent
-    return (inside or node).text[:20_000]
+    return (inside or node).head()
 
 
 def _handler(node: Node, number: int) -> bool:
@@ -467,7 +467,7 @@ def _declared(node: Node) -> Node | None:
 
 def _copies(body: Node, key: Node | None) -> Node | None:
     """The assignment that sets a property named by the loop, when nothing keeps out the dangerous names."""
-    if key is None or PROTECTED.search(body.text):
+    if key is None or PROTECTED.search(body.head()):
         return None
     for node in body.walk():
         left = node.field("left") if node.type == "assignment_expression" else None

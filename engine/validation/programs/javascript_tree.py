@@ -68,6 +68,10 @@ class Node:
     def text(self) -> str:
         return self.source[self.start : self.end].decode("utf-8", "replace")
 
+    def head(self, limit: int = 20_000) -> str:
+        """The beginning of the text, for what is looked at again and again."""
+        return self.source[self.start : min(self.end, self.start + limit)].decode("utf-8", "replace")
+
     def field(self, name: str) -> Node | None:
         return self.fields.get(name)
 

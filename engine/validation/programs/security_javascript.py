@@ -19,12 +19,19 @@ from engine.validation.programs.looking import Report, arguments_of, look
 
 SUFFIXES = tuple(GRAMMARS)
 
+EMBEDDED_SUFFIXES = (b".vue", b".svelte", b".html", b".htm")
+"""Files whose scripts `check_embedded` looks at."""
+
 MAX_TEXT = 1 << 20
 MAX_LINE = 5_000
 STEPS_PER_NODE = 30
 RECURSION = 6_000
 
 MINIFIED = re.compile(rb"[.-]min\.[cm]?js$|\.bundle\.js$|\.d\.[cm]?ts$")
+
+SCRIPT = re.compile(rb"<script\b([^>]{0,500})>(.*?)</script", re.I | re.S)
+FILLED_IN = re.compile(rb"\{\{|\{%|<%|\{@")
+OTHER_TYPE = re.compile(rb"(?i)\btype=[\"']?(?!text/javascript|module|application/javascript|text/typescript)")
 
 
 def check(data: bytes, path: bytes, report: Report) -> None:
@@ -34,16 +41,33 @@ def check(data: bytes, path: bytes, report: Report) -> None:
         if not path.endswith(b"ts"):
             note(report, path, "not checked: minified or too large")
         return
+    guarded(data, path, report, os.path.splitext(path)[1].lower())
+
+
+def check_embedded(data: bytes, path: bytes, report: Report) -> None:
+    """Report what is wrong in the scripts of a page or component, at their places in it."""
+    kept = bytearray(re.sub(rb"[^\n]", b" ", data[:MAX_TEXT]))
+    typed = False
+    for script in SCRIPT.finditer(data[:MAX_TEXT]):
+        if not FILLED_IN.search(script[2]) and not OTHER_TYPE.search(script[1]):
+            kept[script.start(2) : script.end(2)] = script[2]
+            typed = typed or b"ts" in script[1]
+    if kept.strip() and max(map(len, kept.split(b"\n"))) <= MAX_LINE:
+        guarded(bytes(kept), path, report, b".ts" if typed else b".js")
+
+
+def guarded(data: bytes, path: bytes, report: Report, suffix: bytes) -> None:
+    """`look_at` with room for the nesting that is followed."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, RECURSION))
     try:
-        look_at(data, path, report)
+        look_at(data, path, report, suffix)
     finally:
         sys.setrecursionlimit(before)
 
 
-def look_at(data: bytes, path: bytes, report: Report) -> None:
-    script = parse(data, os.path.splitext(path)[1].lower())
+def look_at(data: bytes, path: bytes, report: Report, suffix: bytes) -> None:
+    script = parse(data, suffix)
     analysis = Analysis(script.root, 2_000 + STEPS_PER_NODE * sum(1 for _ in script.root.walk()))
     found: dict[tuple[str, int], Harm] = {}
     for harm in [*analysis.run(), *harms(script.root, analysis.calls)]:
@@ -75,6 +99,8 @@ def note(report: Report, path: bytes, message: str) -> None:
 
 
 def checker(path: bytes) -> Callable[[bytes, bytes, Report], None] | None:
+    if path.lower().endswith(EMBEDDED_SUFFIXES):
+        return check_embedded
     return check if path.lower().endswith(SUFFIXES) else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.validation.programs import security_javascript
-from engine.validation.programs.security_javascript import check
+from engine.validation.programs.security_javascript import check, check_embedded
 from tests.unit.engine.validation.security_corpus import CORPUS, findings, scores, table
 
 
@@ -169,6 +169,22 @@ def test_which_files_are_taken() -> None:
     names = ("a.js", "a.mjs", "a.cjs", "a.jsx", "a.ts", "a.tsx", "A.JS")
     assert all(security_javascript.checker(name.encode()) for name in names)
     assert not any(security_javascript.checker(name) for name in (b"a.json", b"a.py", b"js", b"a.js.map"))
+
+
+@pytest.mark.parametrize("name", ["a.vue", "a.html", "a.svelte"])
+def test_scripts_in_pages_are_looked_at_where_they_are(name: str) -> None:
+    page = b"<p>\n</p>\n<script>\n  const a = 1;\n  eval(location.hash);\n</script>\n<script type='text/x'>eval(a)</script>\n"
+    (it,) = findings(check_embedded, page, name)
+    assert (it["rule"], it["line"], it["column"]) == ("code-injection", 5, 3)
+
+
+def test_scripts_that_a_template_fills_in_are_left_out() -> None:
+    assert findings(check_embedded, b"<script>eval({{ a }})</script><script>" * 2_000, "a.html") == []
+    assert findings(check_embedded, b"<script" * 100_000, "a.html") == []
+
+
+def test_long_chains_of_calls_are_followed_to_their_end() -> None:
+    assert found("q" + ".where('a', 1)" * 60 + ".whereRaw('a = ' + location.hash)\n") == [("sql-injection", 1)]
 
 
 class Silent(security_javascript.Report):
