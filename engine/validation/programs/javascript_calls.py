@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from engine.validation.programs import javascript_rules as rules
+from engine.validation.programs import javascript_sinks as sinks
 from engine.validation.programs.javascript_expressions import (
     FUNCTIONS,
     HARMLESS_NAME,
@@ -13,7 +14,7 @@ from engine.validation.programs.javascript_expressions import (
     module_name,
 )
 from engine.validation.programs.javascript_guards import ALL, Guard
-from engine.validation.programs.javascript_rules import Sink
+from engine.validation.programs.javascript_sinks import Sink
 from engine.validation.programs.javascript_tree import Node, entries, literal
 from engine.validation.programs.javascript_values import CONSTANT, UNKNOWN, Item, Scope, Value, derived, join
 
@@ -52,7 +53,7 @@ class Caller(Evaluator):
 
     def required(self, path: str | None, node: Node, scope: Scope) -> Value:
         if path is None:
-            self.reach(rules.FUNCTIONS["require"][0], self.evaluate(node, scope), node, scope)
+            self.reach(sinks.FUNCTIONS["require"][0], self.evaluate(node, scope), node, scope)
             return UNKNOWN
         return CONSTANT if MARKUP_FILE.search(path) else Value(name=module_name(path))
 
@@ -125,15 +126,15 @@ class Caller(Evaluator):
         self, node: Node, base: Value, method: str, name: str, values: list[Value], nodes: list[Node], scope: Scope
     ) -> None:
         if method:
-            for sink in rules.METHODS.get(method, ()):
+            for sink in sinks.METHODS.get(method, ()):
                 if sink.receiver is not None and sink.receiver.search(base.name) and needed(sink, nodes, scope, self):
                     self.give(sink, node, values, nodes, scope)
         elif "." in name and "(" not in name:
             receiver, _, last = name.rpartition(".")
-            for sink in rules.METHODS.get(last, ()):
+            for sink in sinks.METHODS.get(last, ()):
                 if sink.receiver is not None and sink.receiver.search(receiver) and needed(sink, nodes, scope, self):
                     self.give(sink, node, values, nodes, scope)
-        for sink in rules.FUNCTIONS.get(name, ()):
+        for sink in sinks.FUNCTIONS.get(name, ()):
             self.give(sink, node, values, nodes, scope)
 
     def give(self, sink: Sink, node: Node, values: list[Value], nodes: list[Node], scope: Scope) -> None:
@@ -141,9 +142,9 @@ class Caller(Evaluator):
             if number >= len(values):
                 continue
             value = values[number]
-            if nodes[number].type == "object" and sink.rule in rules.OBJECT_KEYS:
+            if nodes[number].type == "object" and sink.rule in sinks.OBJECT_KEYS:
                 found = entries(nodes[number])
-                inner = [found[key] for key in rules.OBJECT_KEYS[sink.rule] if key in found]
+                inner = [found[key] for key in sinks.OBJECT_KEYS[sink.rule] if key in found]
                 value = join(*(self.evaluate(it, scope) for it in inner)) if inner else CONSTANT
             if sink.need == "fields":
                 value = join(CONSTANT, *(self.evaluate(it, scope) for it in entries(nodes[number]).values()))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from engine.validation.programs import javascript_rules as rules
+from engine.validation.programs import javascript_sinks as sinks
 from engine.validation.programs.javascript_guards import Guard, guards
-from engine.validation.programs.javascript_rules import Sink
+from engine.validation.programs.javascript_sinks import Sink
 from engine.validation.programs.javascript_tree import Node, literal
 from engine.validation.programs.javascript_values import (
     CONDITION,
@@ -284,11 +285,11 @@ class Evaluator:
         self.bind(left, value, scope, False)
         if left.type == "member_expression":
             base, prop = left.field("object"), left.field("property")
-            sink = rules.ASSIGNED.get(prop.text) if prop is not None else None
+            sink = sinks.ASSIGNED.get(prop.text) if prop is not None else None
             if sink is not None and sink.receiver is not None and sink.receiver.search(self.evaluate(base, scope).name):
                 self.reach(sink, value, node, scope)
         elif left.text == "location" and scope.find("location") is None:
-            self.reach(rules.ASSIGNED["location"], value, node, scope)
+            self.reach(sinks.ASSIGNED["location"], value, node, scope)
 
     def fields(self, left: Node, right: Node | None, scope: Scope) -> None:
         """Know the properties of a variable that was just set to an object literal."""
@@ -299,7 +300,7 @@ class Evaluator:
     def on_jsx_attribute(self, node: Node, scope: Scope) -> Value:
         values = [self.evaluate(child, scope) for child in node.children[1:]]
         if node.children and node.children[0].text == "dangerouslySetInnerHTML" and values:
-            self.reach(rules.ASSIGNED["innerHTML"], values[0], node, scope)
+            self.reach(sinks.ASSIGNED["innerHTML"], values[0], node, scope)
         return CONSTANT
 
     def on_jsx_expression(self, node: Node, scope: Scope) -> Value:

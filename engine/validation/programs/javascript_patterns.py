@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from engine.validation.programs.javascript_expressions import FUNCTIONS
-from engine.validation.programs.javascript_taint import PROTECTED, Harm
+from engine.validation.programs.javascript_statements import PROTECTED
+from engine.validation.programs.javascript_taint import Harm
 from engine.validation.programs.javascript_tree import Node, entries, literal
 
 WEAK_HASH = re.compile(r"(?i)^(?:md[245]|sha-?1|rsa-md5|rsa-sha1|ripemd\d*)$")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from engine.validation.programs.javascript_patterns import harms
 from engine.validation.programs.javascript_rules import REFERENCES
@@ -29,7 +29,8 @@ RECURSION = 6_000
 
 MINIFIED = re.compile(rb"[.-]min\.[cm]?js$|\.bundle\.js$|\.d\.[cm]?ts$")
 
-SCRIPT = re.compile(rb"<script\b([^>]{0,500})>(.*?)</script", re.I | re.S)
+SCRIPT_BEGIN = re.compile(rb"<script\b([^>]{0,500})>", re.I)
+SCRIPT_END = re.compile(rb"</script", re.I)
 FILLED_IN = re.compile(rb"\{\{|\{%|<%|\{@")
 OTHER_TYPE = re.compile(rb"(?i)\btype=[\"']?(?!text/javascript|module|application/javascript|text/typescript)")
 
@@ -46,14 +47,27 @@ def check(data: bytes, path: bytes, report: Report) -> None:
 
 def check_embedded(data: bytes, path: bytes, report: Report) -> None:
     """Report what is wrong in the scripts of a page or component, at their places in it."""
-    kept = bytearray(re.sub(rb"[^\n]", b" ", data[:MAX_TEXT]))
+    data = data[:MAX_TEXT]
+    kept = bytearray(re.sub(rb"[^\n]", b" ", data))
     typed = False
-    for script in SCRIPT.finditer(data[:MAX_TEXT]):
-        if not FILLED_IN.search(script[2]) and not OTHER_TYPE.search(script[1]):
-            kept[script.start(2) : script.end(2)] = script[2]
-            typed = typed or b"ts" in script[1]
+    for attributes, start, end in scripts(data):
+        body = data[start:end]
+        if not FILLED_IN.search(body) and not OTHER_TYPE.search(attributes):
+            kept[start:end] = body
+            typed = typed or b"ts" in attributes
     if kept.strip() and max(map(len, kept.split(b"\n"))) <= MAX_LINE:
         guarded(bytes(kept), path, report, b".ts" if typed else b".js")
+
+
+def scripts(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The attributes of each script, and where its text begins and ends."""
+    opening = SCRIPT_BEGIN.search(data)
+    while opening is not None:
+        closing = SCRIPT_END.search(data, opening.end())
+        if closing is None:
+            return
+        yield opening[1], opening.end(), closing.start()
+        opening = SCRIPT_BEGIN.search(data, closing.end())
 
 
 def guarded(data: bytes, path: bytes, report: Report, suffix: bytes) -> None:

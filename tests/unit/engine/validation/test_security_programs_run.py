@@ -19,6 +19,8 @@ NEEDED = {
         "javascript_guards",
         "javascript_patterns",
         "javascript_rules",
+        "javascript_sinks",
+        "javascript_statements",
         "javascript_taint",
         "javascript_tree",
         "javascript_values",
