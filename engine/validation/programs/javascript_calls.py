@@ -119,7 +119,11 @@ class Caller(Evaluator):
             if "<" in pattern:
                 return derived(base, 0, frozenset({"xss"}))
         if method in ("map", "then", "flatMap", "reduce") and values and values[0].functions:
-            return derived(self.result(values[0].functions[0], [derived(base), derived(base)], node, Scope()))
+            second = derived(base) if method == "reduce" else CONSTANT
+            return derived(self.result(values[0].functions[0], [derived(base), second], node, Scope()))
+        if method == "map" and values:
+            safe = next((safe for pattern, safe in rules.CLEANERS if pattern.search(values[0].name)), frozenset())
+            return derived(base, 0, safe)
         return derived(base) if method not in ("get", "json", "body", "query") else base
 
     def sinks(

@@ -12,6 +12,8 @@ from engine.validation.programs.javascript_tree import Node, literal
 from engine.validation.programs.javascript_values import (
     CONDITION,
     CONSTANT,
+    OBJECT,
+    PARAMETER,
     REQUEST,
     UNKNOWN,
     Item,
@@ -50,7 +52,8 @@ LITERALS = frozenset(["string", "number", "true", "false", "null", "undefined", 
 RENAMED = {"fs-extra": "fs", "graceful-fs": "fs", "fs/promises": "fs.promises", "mz/fs": "fs", "original-fs": "fs"}
 HARMLESS_NAME = re.compile(
     r"^(?:Math|Date|performance|i18n|i18next|ReactDOMServer|react-dom\.server)\b|^\??(?:t|__|gettext|intl\.\w+)$"
-    r"|\.(?:innerHTML|outerHTML|length|toFixed|toLocaleString|toISOString|renderToString|renderToStaticMarkup)$"
+    r"|\.(?:innerHTML|outerHTML|length|toFixed|toLocaleString|toISOString)(?:\(\))?$"
+    r"|(?:^|[.?])(?:renderToString|renderToStaticMarkup)\(\)$"
 )
 
 
@@ -131,7 +134,8 @@ class Evaluator:
 
     def sourced(self, value: Value, node: Node) -> Value:
         """The value, foreign when its name says so."""
-        if value.items or not rules.SOURCE.fullmatch(value.name):
+        known = any(it.kind != PARAMETER for it in value.items)
+        if known or not rules.SOURCE.fullmatch(value.name):
             return value
         item = Item(value.name, node.line, rules.kind_of(value.name))
         return value._replace(items=frozenset({item}), constant=False)
@@ -157,7 +161,10 @@ class Evaluator:
         name = name.replace("fs.promises.promises", "fs.promises").replace(".default", "")
         if prop in ("length", "size") or HARMLESS_NAME.search(name):
             return Value(constant=True, name=name)
-        items = frozenset(it._replace(origin=f"{it.origin[:200]}.{prop}") if it.whole else it for it in value.items)
+        items = frozenset(
+            it._replace(origin=f"{it.origin[:200]}.{prop}" if it.whole else it.origin, built=it.built & ~OBJECT)
+            for it in value.items
+        )
         return self.sourced(Value(items, name), node)
 
     def on_subscript_expression(self, node: Node, scope: Scope) -> Value:
@@ -247,7 +254,7 @@ class Evaluator:
                 key = child.field("key")
                 if key is not None and key.text.strip("'\"") == "$where":
                     self.reach(Sink("nosql-injection", None), derived(value), child, scope)
-                found.append(derived(value))
+                found.append(derived(value, OBJECT))
                 if key is not None:
                     known[key.text.strip("'\"")] = value
             else:

@@ -96,6 +96,8 @@ def _call(node: Node, truth: bool, method: str = "") -> list[Guard]:
         return [Guard(it, ALL) for it in given] if truth and VALIDATOR.match(function.text) else []
     text = literal(given[0]) if given else None
     if method in ("includes", "startsWith", "indexOf", "match") and text is not None and not truth:
+        if method == "startsWith" and text in ("//", "http"):
+            return [Guard(receiver, ADDRESS)]
         return [Guard(receiver, PATH)] if re.search(r"\.\.|/|\\|^0$", text) else []
     if method == "startsWith" and truth:
         pinned = text is None or (text not in OPEN_PREFIX and not text.endswith(":"))

@@ -98,6 +98,9 @@ def _weak_crypto(node: Node, name: str, arguments: list[Node]) -> Harm | None:
 
 
 def _weak_random(node: Node, name: str, arguments: list[Node]) -> Harm | None:
+    parent = node.parent
+    if parent is not None and parent.type == "binary_expression" and parent.fields["operator"].text[0] in "<>=!":
+        return None
     if name == "Math.random" and SECRET_NAME.search(purpose(node)):
         return Harm(
             "weak-random", node, "Math.random can be predicted: use crypto.randomBytes or randomUUID", "warning"

@@ -179,6 +179,9 @@ CALLBACK_METHODS = frozenset(
 
 ROUTE_METHODS = frozenset(["get", "post", "put", "delete", "patch", "all", "use", "options", "head"])
 
+OWN_HEADERS = re.compile(r"(?:REQUEST|CONTEXT)\.(?:request\.)?(?:headers?|cookies|signedCookies|hostname)\b(?!.*refer)")
+"""What nobody else can make a browser send."""
+
 DATA_STRING = re.compile(r"text/plain|application/json|text/json|\.type\(\s*['\"](?:txt|text|json)")
 
 
@@ -192,6 +195,10 @@ def kind_of(name: str) -> str:
 def counts(item: Item, rule: str) -> bool:
     """This kind of source can break this rule."""
     if rule in item.cleaned or (item.kind == PROCESS and rule in NEVER):
+        return False
+    if rule == "open-redirect" and re.fullmatch(r"REQUEST\.(?:url|originalUrl)", item.origin):
+        return False
+    if rule in ("xss", "open-redirect") and OWN_HEADERS.match(item.origin):
         return False
     if rule == "ssrf" and item.kind == BROWSER:
         return False

@@ -17,6 +17,7 @@ from engine.validation.programs.javascript_tree import Node
 from engine.validation.programs.javascript_values import (
     CONSTANT,
     HTML,
+    OBJECT,
     PARAMETER,
     PROCESS,
     REQUEST,
@@ -229,7 +230,7 @@ def _fits(sink: Sink, item: Item, node: Node) -> bool:
     if sink.need == "derived":
         return not re.search(r"location$", item.origin) and (item.whole or bool(item.built & HTML))
     if sink.need == "server":
-        if item.kind != REQUEST or request_object(item) or "xss-server" in item.cleaned:
+        if item.kind != REQUEST or request_object(item) or "xss-server" in item.cleaned or item.built & OBJECT:
             return False
         return not rules.DATA_STRING.search(_around(node))
     return True

@@ -8,7 +8,8 @@ TEXT = 1
 SQL = 2
 HTML = 4
 CONDITION = 8
-"""What a string was put together with: any text, a piece of SQL, of HTML, or of a comparison."""
+OBJECT = 16
+"""What a string was put together with: any text, a piece of SQL, of HTML, or of a comparison. OBJECT: it is none."""
 
 MAX_ITEMS = 8
 

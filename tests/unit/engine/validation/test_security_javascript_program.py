@@ -29,6 +29,11 @@ def test_the_corpus_is_told_apart() -> None:
     assert made["xss"].bad >= 15
 
 
+def test_whole_applications_are_told_apart() -> None:
+    made = scores(check, "javascript_mixed")
+    assert all(it.recall >= 0.95 and it.precision >= 0.95 for it in made.values()), table(made)
+
+
 def test_every_rule_has_a_corpus() -> None:
     assert {path.name for path in (CORPUS / "javascript").iterdir()} == set(security_javascript.REFERENCES)
 
