@@ -209,7 +209,7 @@ class Evaluator:
         """The expression's value where these guards hold."""
         if not found:
             return self.evaluate(node, scope)
-        inner = scope.copy()
+        inner = scope.branch()
         self.clear(inner, found)
         return inner.remembered(self.evaluate(node, inner), rules.EVERY)
 

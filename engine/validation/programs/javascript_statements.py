@@ -29,7 +29,8 @@ class Statements(Caller):
         kind = pattern.type
         if kind in ("identifier", "shorthand_property_identifier_pattern", "undefined"):
             (scope.declare if declared else scope.assign)(pattern.text, value)
-            scope.values.pop(pattern.text + ".*", None)
+            if scope.find(pattern.text + ".*") is not None:
+                scope.declare(pattern.text + ".*", CONSTANT)
         elif kind in ("assignment_pattern", "object_assignment_pattern", "required_parameter", "optional_parameter"):
             inner = pattern.field("left") or pattern.field("pattern")
             default = pattern.field("right") or pattern.field("value")
@@ -121,7 +122,7 @@ class Statements(Caller):
         self.evaluate(condition, scope)
         branches = []
         for name, holds in (("consequence", True), ("alternative", False)):
-            inner = scope.copy()
+            inner = scope.branch()
             self.clear(inner, guards(condition, holds))
             branch = node.field(name)
             if branch is None or not self.statement(branch, inner):
@@ -136,11 +137,11 @@ class Statements(Caller):
     def do_while_statement(self, node: Node, scope: Scope) -> bool:
         condition, body = node.field("condition"), node.field("body")
         self.evaluate(condition, scope)
-        inner = scope.copy()
+        inner = scope.branch()
         self.clear(inner, guards(condition, True))
         if body is not None:
             self.statement(body, inner)
-        scope.become([scope.copy(), inner])
+        scope.become([scope.branch(), inner])
         return False
 
     def do_do_statement(self, node: Node, scope: Scope) -> bool:
@@ -171,7 +172,7 @@ class Statements(Caller):
 
     def do_try_statement(self, node: Node, scope: Scope) -> bool:
         body, handler, last = node.field("body"), node.field("handler"), node.field("finalizer")
-        inner, failed = scope.copy(), scope.copy()
+        inner, failed = scope.branch(), scope.branch()
         ended = body is not None and self.statement(body, inner)
         branches = [] if ended else [inner]
         if handler is not None:
@@ -190,9 +191,9 @@ class Statements(Caller):
     def do_switch_statement(self, node: Node, scope: Scope) -> bool:
         self.evaluate(node.field("value"), scope)
         body = node.field("body")
-        branches = [scope.copy()]
+        branches = [scope.branch()]
         for case in body.children if body is not None else ():
-            inner = scope.copy()
+            inner = scope.branch()
             self.block(case.children, inner)
             branches.append(inner)
         scope.become(branches)

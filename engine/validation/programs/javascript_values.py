@@ -74,19 +74,21 @@ def derived(value: Value, built: int = 0, cleaned: frozenset[str] = frozenset())
 
 
 class Scope:
-    """The variables of one function at one point. cleared: rules that a test has ruled out, by origin."""
+    """The variables of one function, or of a branch in it, which lies over the rest of the function.
 
-    def __init__(self, parent: Scope | None = None, function: int = 0) -> None:
+    cleared: rules that a test has ruled out, by origin.
+    """
+
+    def __init__(self, parent: Scope | None = None, function: int = 0, over: bool = False) -> None:
         self.parent = parent
         self.function = function
+        self.over = over
         self.values: dict[str, Value] = {}
         self.cleared: dict[str, frozenset[str]] = {}
 
-    def copy(self) -> Scope:
-        made = Scope(self.parent, self.function)
-        made.values = dict(self.values)
-        made.cleared = dict(self.cleared)
-        return made
+    def branch(self) -> Scope:
+        """A branch of this function: what it sets is set here only when `become` says that it was taken."""
+        return Scope(self, self.function, over=True)
 
     def find(self, name: str) -> Value | None:
         scope: Scope | None = self
@@ -102,9 +104,11 @@ class Scope:
     def assign(self, name: str, value: Value) -> None:
         """Set the variable where it lives: for good in this function, as one more possibility in those around it."""
         scope: Scope | None = self
+        elsewhere = False
         while scope is not None and name not in scope.values:
+            elsewhere = elsewhere or not scope.over
             scope = scope.parent
-        if scope is None or scope is self:
+        if scope is None or not elsewhere:
             self.values[name] = value
         else:
             scope.values[name] = join(scope.values[name], value)
@@ -131,13 +135,8 @@ class Scope:
 
     def become(self, branches: list[Scope]) -> None:
         """Go on after branches, of which any may have been taken."""
-        names = dict.fromkeys(name for branch in branches for name in branch.values)
-        merged = {}
-        for name in names:
-            found = [branch.values[name] for branch in branches if name in branch.values]
-            merged[name] = found[0] if all(it is found[0] for it in found) else join(*found)
-        self.values = merged
-        shared = set(branches[0].cleared).intersection(*(branch.cleared for branch in branches[1:]))
-        self.cleared = {
-            origin: frozenset.intersection(*(branch.cleared[origin] for branch in branches)) for origin in shared
-        }
+        for name in dict.fromkeys(name for branch in branches for name in branch.values):
+            found = [branch.values.get(name) or self.find(name) for branch in branches]
+            self.values[name] = join(*(value for value in found if value is not None))
+        for origin in set(branches[0].cleared).intersection(*(branch.cleared for branch in branches[1:])):
+            self.clear(origin, frozenset.intersection(*(branch.cleared[origin] for branch in branches)))
