@@ -204,7 +204,7 @@ def _assignment(node: Node) -> Harm | None:
 
 
 def _recursive_merge(node: Node) -> Harm | None:
-    """A function that copies properties by name and calls itself for those that are objects."""
+    """A function that copies properties by name and goes down into both objects; one that makes a new object does not."""
     function = enclosing(node)
     name = function.field("name") or (function.parent.field("name") if function.parent is not None else None)
     left, body = node.field("left"), node.field("body")
@@ -215,9 +215,9 @@ def _recursive_merge(node: Node) -> Harm | None:
         or PROTECTED.search(re.sub(r"[\w.]*hasOwn\w*", "", function.head()))
     ):
         return None
-    if not re.search(r"\b" + re.escape(name.text) + r"\s*\(", body.head()):
-        return None
     key = re.escape(left.text)
+    if not re.search(r"\b" + re.escape(name.text) + r"\s*\(\s*[\w.]+\[" + key + r"\][^,()]*,", body.head()):
+        return None
     if re.search(r"\w\[" + key + r"\]\s*=[^=]", body.head()):
         return Harm("prototype-pollution", node, "the merge lets __proto__ through: leave it out", "warning")
     return None

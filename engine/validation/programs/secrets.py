@@ -87,7 +87,8 @@ class Search:
         self.report = report
         self.detectors = detectors()
         self.model = bool(MODEL.search(path))
-        self.mild = "warning" if self.model or TESTS.search(path) else "error"
+        self.tests = bool(TESTS.search(path))
+        self.mild = "warning" if self.model or self.tests else "error"
         self.unquoted = bool(CONFIGURATION.search(path))
         self.prose = bool(PROSE.search(path))
 
@@ -112,7 +113,7 @@ class Search:
                 return
             header = patterns.PRIVATE_KEY.search(line)
             if header and patterns.KEY_BODY.match(text, offset + header.end()):
-                self.add(number, header.start(), "private key", "", "error")
+                self.add(number, header.start(), "private key", "", self.mild)
                 return
             url = patterns.address(line)
             if url is not None:
@@ -120,8 +121,9 @@ class Search:
                 return
         if not self.model and not self.prose:
             for column, name, value in patterns.assignments(line, self.unquoted):
-                self.add(number, column, f"literal in {name[:40]}", value, self.mild)
-                return
+                if not self.tests or any(it.isdigit() for it in value):
+                    self.add(number, column, f"literal in {name[:40]}", value, self.mild)
+                    return
             chance = patterns.random_string(line) if WORTH.search(line) else None
             if chance is not None:
                 self.add(number, chance[0], "random string that may be a key", chance[1], "warning")

@@ -152,6 +152,8 @@ def test_in_tests_a_literal_is_a_warning_and_a_known_form_an_error() -> None:
     for text, severity in (("password = '@PASS@'\n", "warning"), ("password = '@GITHUB@'\n", "error")):
         (it,) = findings(check, fill(text).encode(), "tests/test_a.py")
         assert it["severity"] == severity
+    assert found("password = 'swordfish'\n", "tests/test_a.py") == []
+    assert found("password = 'swordfish'\n", "a.py") == [1]
 
 
 def test_which_files_are_taken() -> None:
