@@ -204,7 +204,7 @@ def _assignment(node: Node) -> Harm | None:
 
 
 def _recursive_merge(node: Node) -> Harm | None:
-    """A function that copies properties by name and goes down into both objects; one that makes a new object does not."""
+    """A function that copies properties by name and goes down into both objects; making a new object is no merge."""
     function = enclosing(node)
     name = function.field("name") or (function.parent.field("name") if function.parent is not None else None)
     left, body = node.field("left"), node.field("body")

@@ -6,7 +6,9 @@ Needs tree-sitter and its grammars. The tree is made without recursion, types ar
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import resource
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +44,14 @@ SECURITY_RULE = re.compile(
     r"security/|no-unsanitized/|xss/|sdl/|no-secrets/|(?:@[\w-]+/)?(?:no-eval|no-implied-eval|no-new-func|no-danger)$"
     r"|react/no-danger|vue/no-v-html|svelte/no-at-html-tags"
 )
+
+
+PARSE_SECONDS = 5
+"""Processor time that parsing may take; a file of the greatest size takes less than one."""
+
+
+class UnparsableError(Exception):
+    """The parser does not come to an end with this file."""
 
 
 class Node:
@@ -100,16 +110,37 @@ class Script:
         return not words or any(word == rule or SECURITY_RULE.match(word) for word in words)
 
 
+def ends(parser: Any, data: bytes) -> bool:
+    """Parsing comes to an end, as tried in a process of its own.
+
+    There is faulty TypeScript with which the parser loops for ever and takes more and more memory; it cannot be
+    interrupted, only killed.
+    """
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (PARSE_SECONDS, PARSE_SECONDS))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        try:
+            parser.parse(data)
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
+
+
 def parse(data: bytes, suffix: bytes) -> Script:
     """The file's tree; faulty source gives a tree with gaps.
 
     Raises:
       ImportError: tree-sitter or the grammar is not there.
+      UnparsableError: the parser does not come to an end.
     """
     module, function = GRAMMARS[suffix]
     tree_sitter = importlib.import_module("tree_sitter")
     language = tree_sitter.Language(getattr(importlib.import_module(module), function)())
-    cursor = tree_sitter.Parser(language).parse(data).walk()
+    parser = tree_sitter.Parser(language)
+    if not ends(parser, data):
+        raise UnparsableError
+    cursor = parser.parse(data).walk()
     comments: list[Node] = []
     source = bytearray(data)
     root = parent = Node(cursor.node, source, None)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from engine.validation.programs.javascript_patterns import harms
 from engine.validation.programs.javascript_rules import REFERENCES
 from engine.validation.programs.javascript_taint import Analysis, Harm
-from engine.validation.programs.javascript_tree import GRAMMARS, parse
+from engine.validation.programs.javascript_tree import GRAMMARS, UnparsableError, parse
 from engine.validation.programs.looking import Report, arguments_of, look
 
 SUFFIXES = tuple(GRAMMARS)
@@ -81,7 +81,11 @@ def guarded(data: bytes, path: bytes, report: Report, suffix: bytes) -> None:
 
 
 def look_at(data: bytes, path: bytes, report: Report, suffix: bytes) -> None:
-    script = parse(data, suffix)
+    try:
+        script = parse(data, suffix)
+    except UnparsableError:
+        note(report, path, "not checked: the parser does not come to an end with it", "warning")
+        return
     analysis = Analysis(script.root, 2_000 + STEPS_PER_NODE * sum(1 for _ in script.root.walk()))
     found: dict[tuple[str, int], Harm] = {}
     for harm in [*analysis.run(), *harms(script.root, analysis.calls)]:
@@ -108,8 +112,8 @@ def reference(rule: str, message: str) -> str:
     return "CWE-1004" if rule == "insecure-cookie" and "no secure" not in message else REFERENCES[rule]
 
 
-def note(report: Report, path: bytes, message: str) -> None:
-    report.add("not-analysed", message, path, "info", category="security")
+def note(report: Report, path: bytes, message: str, severity: str = "info") -> None:
+    report.add("not-analysed", message, path, severity, category="security")
 
 
 def checker(path: bytes) -> Callable[[bytes, bytes, Report], None] | None:

@@ -202,6 +202,11 @@ def test_long_chains_of_calls_are_followed_to_their_end() -> None:
     assert found("q" + ".where('a', 1)" * 60 + ".whereRaw('a = ' + location.hash)\n") == [("sql-injection", 1)]
 
 
+def test_source_that_the_parser_never_ends_with_is_passed_over_and_said() -> None:
+    (it,) = findings(check, b"s:-t e ps://s-[:@@@b ", "a.tsx")
+    assert (it["rule"], it["severity"]) == ("not-analysed", "warning")
+
+
 class Silent(security_javascript.Report):
     """Prints nothing."""
 
