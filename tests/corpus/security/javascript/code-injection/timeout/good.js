@@ -1,0 +1,3 @@
+const code = location.hash.slice(1);
+setTimeout(() => run(code), 10);
+setTimeout(run, 10, code);

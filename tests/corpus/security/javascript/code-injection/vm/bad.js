@@ -1,0 +1,4 @@
+const vm = require('vm');
+router.post('/vm', (req, res) => {
+  res.json(vm.runInNewContext(req.body.script, {})); // expect: code-injection
+});

@@ -1,0 +1,4 @@
+const { execSync } = require('child_process');
+const BRANCH = 'main';
+execSync('git checkout ' + BRANCH);
+console.log(process.argv[2]);

@@ -1,0 +1,2 @@
+import cors from '@fastify/cors';
+fastify.register(cors, { origin: ['https://a.example'], credentials: true });

@@ -1,0 +1,2 @@
+const cors = require('@koa/cors');
+app.use(cors({ credentials: true, origin: (ctx) => check(ctx) }));

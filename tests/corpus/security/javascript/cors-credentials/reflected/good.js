@@ -1,0 +1,2 @@
+import cors from 'cors';
+app.use(cors({ origin: 'https://www.example.com', credentials: true }));

@@ -1,0 +1,4 @@
+app.post('/login', (req, res) => {
+  res.cookie('session', id, { httpOnly: true, secure: true });
+  res.cookie('theme', 'dark');
+});

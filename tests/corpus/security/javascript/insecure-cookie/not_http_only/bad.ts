@@ -1,0 +1,3 @@
+export function login(req: Request, res: Response) {
+  res.cookie('jwt', token, { secure: true }); // expect: insecure-cookie
+}

@@ -1,0 +1,4 @@
+router.get('/r', async (ctx) => {
+  ctx.redirect('/r/' + ctx.params.id);
+  ctx.redirect('back');
+});

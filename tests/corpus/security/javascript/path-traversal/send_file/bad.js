@@ -1,0 +1,3 @@
+app.get('/download', (req, res) => {
+  res.sendFile(__dirname + '/public/' + req.query.file); // expect: path-traversal
+});

@@ -1,0 +1,3 @@
+app.get('/download', (req, res) => {
+  res.sendFile(req.query.file, { root: __dirname + '/public' });
+});

@@ -1,0 +1,1 @@
+addEventListener('message', ({ data }) => handle(data)); // expect: postmessage-origin

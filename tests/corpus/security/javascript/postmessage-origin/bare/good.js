@@ -1,0 +1,3 @@
+addEventListener('message', ({ data, origin }) => {
+  if (origin === location.origin) handle(data);
+});

@@ -1,0 +1,3 @@
+useEffect(() => {
+  window.addEventListener('message', (event) => setHeight(event.data.height)); // expect: postmessage-origin
+}, []);

@@ -1,0 +1,3 @@
+window.onmessage = function (e) { // expect: postmessage-origin
+  handle(e.data);
+};

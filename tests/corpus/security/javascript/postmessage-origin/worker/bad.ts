@@ -1,0 +1,3 @@
+window.addEventListener('message', (e: MessageEvent) => { // expect: postmessage-origin
+  dispatch(JSON.parse(e.data));
+}, false);

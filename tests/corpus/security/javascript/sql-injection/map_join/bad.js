@@ -1,0 +1,5 @@
+const db = require('./db');
+app.get('/many', async (req, res) => {
+  const ids = req.query.ids.split(',').map((id) => `'${id}'`).join(',');
+  res.json(await db.query(`SELECT * FROM t WHERE id IN (${ids})`)); // expect: sql-injection
+});

@@ -1,0 +1,6 @@
+import { Sequelize } from 'sequelize';
+const sequelize = new Sequelize('sqlite::memory:');
+router.get('/s', async (req, res) => {
+  const found = await sequelize.query(`SELECT * FROM s WHERE t = '${req.query.t}'`); // expect: sql-injection
+  res.json(found);
+});

@@ -1,0 +1,5 @@
+const { Sequelize } = require('sequelize');
+const sequelize = new Sequelize('sqlite::memory:');
+router.get('/s', async (req, res) => {
+  res.json(await Item.findAll({ order: sequelize.literal('random()'), where: { kind: String(req.query.kind) } }));
+});

@@ -1,0 +1,2 @@
+process.env['NODE_EXTRA_CA_CERTS'] = '/etc/ca.pem';
+export {};

@@ -1,0 +1,3 @@
+const options = {};
+options.rejectUnauthorized = false; // expect: tls-verification-off
+tls.connect(options);

@@ -1,0 +1,3 @@
+const options = {};
+options.rejectUnauthorized = true;
+tls.connect(options);

@@ -1,0 +1,3 @@
+const pool = new Pool({
+  ssl: { rejectUnauthorized: false }, // expect: tls-verification-off
+});

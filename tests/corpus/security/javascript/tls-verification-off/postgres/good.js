@@ -1,0 +1,3 @@
+const pool = new Pool({
+  ssl: { ca: fs.readFileSync('ca.pem') },
+});

@@ -1,0 +1,2 @@
+const request = require('request');
+request({ url: 'https://a.example', strictSSL: false }, done); // expect: tls-verification-off

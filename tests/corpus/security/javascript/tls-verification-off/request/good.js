@@ -1,0 +1,2 @@
+const request = require('request');
+request({ url: 'https://a.example', strictSSL: true }, done);

@@ -1,0 +1,5 @@
+const funcster = require('funcster');
+router.post('/f', (req, res) => {
+  funcster.deepDeserialize(req.body); // expect: unsafe-deserialisation
+  res.end();
+});

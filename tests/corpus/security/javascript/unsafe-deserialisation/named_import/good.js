@@ -1,0 +1,2 @@
+import { serialize } from 'node-serialize';
+export const load = (req, res) => res.json(serialize({ state: 1 }));

@@ -1,0 +1,3 @@
+const { createCipheriv } = require('crypto');
+const cipher = createCipheriv('aes-128-ctr', key, iv);
+module.exports = cipher;

@@ -1,0 +1,1 @@
+user.apiKey = `k${Math.random()}`; // expect: weak-random

@@ -1,0 +1,2 @@
+user.apiKey = `k${crypto.randomUUID()}`;
+user.position = Math.random();

@@ -1,0 +1,3 @@
+module.exports = {
+  resetToken: Math.random().toString(36), // expect: weak-random
+};

@@ -1,0 +1,2 @@
+const sessionId = 'sess_' + Math.random().toString(16); // expect: weak-random
+use(sessionId);

@@ -1,0 +1,3 @@
+const sessionId = crypto.randomUUID();
+const delay = Math.random() * 100;
+use(sessionId, delay);

@@ -1,0 +1,3 @@
+function createToken() {
+  return Math.random().toString(36).slice(2); // expect: weak-random
+}

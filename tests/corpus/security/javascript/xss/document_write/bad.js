@@ -1,0 +1,1 @@
+document.write('<img src="/pixel?from=' + document.URL + '">'); // expect: xss

@@ -1,0 +1,3 @@
+app.get('/echo', (req, res) => {
+  res.status(200).send(req.query.message); // expect: xss
+});

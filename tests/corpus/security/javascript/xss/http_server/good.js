@@ -1,0 +1,7 @@
+const http = require('http');
+const url = require('url');
+http.createServer((req, res) => {
+  const query = url.parse(req.url, true).query;
+  res.writeHead(200, { 'Content-Type': 'application/json' });
+  res.end(JSON.stringify({ text: query.text }));
+});

@@ -1,0 +1,9 @@
+const box = document.querySelector('.log');
+window.addEventListener('message', (event) => {
+  if (event.origin !== 'https://a.example') return;
+  log(event.data);
+});
+function log(text) {
+  box.insertAdjacentHTML('beforeend', '<hr>');
+  box.append(document.referrer + text);
+}

@@ -1,0 +1,3 @@
+const tag = window.location.hash.substring(1);
+$('.tags').append($('<li>').text(tag));
+$('#' + CSS.escape(tag)).show();

@@ -1,0 +1,1 @@
+$(window.location.hash).addClass('open'); // expect: xss

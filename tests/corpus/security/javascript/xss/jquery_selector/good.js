@@ -1,0 +1,2 @@
+$(document).find('.open').removeClass('open');
+$(window).on('hashchange', () => $('.panel').hide());

@@ -1,0 +1,4 @@
+router.get('/k', async (ctx) => {
+  ctx.type = 'html';
+  ctx.body = `<p>${ctx.query.text}</p>`; // expect: xss
+});

@@ -1,0 +1,3 @@
+router.get('/k', async (ctx) => {
+  ctx.body = { text: ctx.query.text };
+});

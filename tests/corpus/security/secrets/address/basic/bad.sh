@@ -1,0 +1,1 @@
+curl https://deploy:@PASS@@ci.company.net/build  # expect: hardcoded-secret

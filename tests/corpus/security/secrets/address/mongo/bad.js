@@ -1,0 +1,1 @@
+mongoose.connect('mongodb+srv://admin:@PASS@@cluster0.mongodb.net/app'); // expect: hardcoded-secret

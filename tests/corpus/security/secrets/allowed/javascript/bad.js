@@ -1,0 +1,1 @@
+const password = '@PASS@'; // eslint-disable-line no-console, expect: hardcoded-secret

@@ -1,0 +1,1 @@
+password = "@PASS@"  # noqa: S603, expect: hardcoded-secret

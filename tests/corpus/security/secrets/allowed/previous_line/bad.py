@@ -1,0 +1,2 @@
+# pragma: allowlist secret
+password = "@PASS@"  # expect: hardcoded-secret

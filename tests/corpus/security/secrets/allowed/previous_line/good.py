@@ -1,0 +1,2 @@
+# pragma: allowlist nextline secret
+password = "@PASS@"

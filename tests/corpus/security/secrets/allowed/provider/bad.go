@@ -1,0 +1,1 @@
+var t = "@GITHUB@" // nolint, expect: hardcoded-secret

@@ -1,0 +1,1 @@
+var t = "@GITHUB@" // nosec G101

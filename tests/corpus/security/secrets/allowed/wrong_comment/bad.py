@@ -1,0 +1,1 @@
+password = "@PASS@"  # noqa: E501 expect: hardcoded-secret

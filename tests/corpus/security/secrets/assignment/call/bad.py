@@ -1,0 +1,1 @@
+app.config.setdefault("SECRET_KEY", "@RANDOM@")  # expect: hardcoded-secret

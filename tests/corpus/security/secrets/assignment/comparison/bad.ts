@@ -1,0 +1,1 @@
+export const options = { jwtSecret: '@RANDOM@', expires: '1h' }; // expect: hardcoded-secret

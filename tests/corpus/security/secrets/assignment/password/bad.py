@@ -1,0 +1,2 @@
+def connect():
+    return db.connect(user="app", password="@PASS@")  # expect: hardcoded-secret

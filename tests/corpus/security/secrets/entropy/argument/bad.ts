@@ -1,0 +1,1 @@
+connect('host', '@LONG@'); // expect: hardcoded-secret

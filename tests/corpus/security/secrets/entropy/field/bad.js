@@ -1,0 +1,1 @@
+const setup = { seed: '@LONG@' }; // expect: hardcoded-secret

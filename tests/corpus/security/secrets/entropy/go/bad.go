@@ -1,0 +1,1 @@
+var seed = "@LONG@" // expect: hardcoded-secret

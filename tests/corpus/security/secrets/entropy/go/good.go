@@ -1,0 +1,4 @@
+var publicKeyData = "@LONG@"
+var lines = []string{
+	"@LONG@",
+}

@@ -1,0 +1,1 @@
+client = Client("@LONG@")  # expect: hardcoded-secret

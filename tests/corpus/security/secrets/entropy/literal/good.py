@@ -1,0 +1,3 @@
+integrity = "sha512-@LONG@"
+content_hash = "@LONG@"
+alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

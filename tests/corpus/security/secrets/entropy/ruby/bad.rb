@@ -1,0 +1,1 @@
+Client.new("@LONG@") # expect: hardcoded-secret

@@ -1,0 +1,1 @@
+Client.new(ENV.fetch("CLIENT_SEED"))

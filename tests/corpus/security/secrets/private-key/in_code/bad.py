@@ -1,0 +1,1 @@
+KEY = "@KEYBEGIN@\n@KEYBODY@\n"  # expect: hardcoded-secret

@@ -1,0 +1,2 @@
+if "-----BEGIN PRIVATE KEY-----" in text:
+    raise ValueError("a private key")

@@ -1,0 +1,2 @@
+const key = `@RSABEGIN@ // expect: hardcoded-secret
+@KEYBODY@`;

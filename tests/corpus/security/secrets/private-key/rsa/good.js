@@ -1,0 +1,2 @@
+const key = fs.readFileSync('key.pem');
+const HEADER = '-----BEGIN RSA PRIVATE KEY-----';

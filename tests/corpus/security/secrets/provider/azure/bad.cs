@@ -1,0 +1,1 @@
+var c = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=@AZURE@"; // expect: hardcoded-secret

@@ -1,0 +1,2 @@
+var c = "UseDevelopmentStorage=true";
+var d = $"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={key}";

@@ -1,0 +1,1 @@
+curl -H "PRIVATE-TOKEN: @GITLAB@" https://gitlab.example.com  # expect: hardcoded-secret

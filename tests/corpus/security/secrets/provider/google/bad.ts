@@ -1,0 +1,1 @@
+const maps = { key: '@GOOGLE@' }; // expect: hardcoded-secret

@@ -1,0 +1,1 @@
+const maps = { key: import.meta.env.VITE_MAPS_KEY };

@@ -1,0 +1,1 @@
+var token = "@JWT@" // expect: hardcoded-secret

@@ -1,0 +1,1 @@
+var token = os.Getenv("TOKEN")

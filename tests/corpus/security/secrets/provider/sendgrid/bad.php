@@ -1,0 +1,1 @@
+$key = '@SENDGRID@'; // expect: hardcoded-secret

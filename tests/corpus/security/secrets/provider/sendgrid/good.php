@@ -1,0 +1,1 @@
+$key = getenv('SENDGRID_KEY');

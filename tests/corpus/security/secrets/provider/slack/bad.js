@@ -1,0 +1,1 @@
+const slack = new WebClient('@SLACK@'); // expect: hardcoded-secret

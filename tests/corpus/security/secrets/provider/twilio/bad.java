@@ -1,0 +1,1 @@
+String account = "@TWILIO@"; // expect: hardcoded-secret

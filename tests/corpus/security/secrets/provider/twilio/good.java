@@ -1,0 +1,1 @@
+String account = System.getenv("TWILIO");
