@@ -64,7 +64,7 @@ def test_it_runs_alone_over_a_tree(program: str, tmp_path: Path) -> None:
     (root / "link").symlink_to("node_modules")
     *records, end = run(program, root)
     assert [(it["file"], it["rule"], it["line"]) for it in records] == [(name, rule, 1)]
-    assert end == {"done": True, "files": 1, "left_out": 0, "notes": []}
+    assert end == {"done": True, "files": 1, "left_out": 0, "others_left_out": 0, "notes": []}
 
 
 @pytest.mark.parametrize("program", sorted(NEEDED))
@@ -75,4 +75,4 @@ def test_only_what_is_named_is_looked_at(program: str, tmp_path: Path) -> None:
     (root / name).write_text(text)
     listing = tmp_path / "listing"
     listing.write_text("./gone\n")
-    assert run(program, root, listing) == [{"done": True, "files": 0, "left_out": 0, "notes": []}]
+    assert run(program, root, listing) == [{"done": True, "files": 0, "left_out": 0, "others_left_out": 0, "notes": []}]
