@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import resource
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,11 +23,10 @@ from engine.clock import Clock, SystemClock
 from engine.config import EngineConfig, state_directory
 from engine.errors import NotFoundError
 from engine.events.bus import EventBus
-from engine.execution.attempt import Blocking, StepServices
+from engine.execution.attempt import Blocking, Looker, StepServices
 from engine.execution.baseline import BaseRecorder
 from engine.execution.driver import Driver, DriverServices
 from engine.execution.engine import EngineServices, ExecutionEngine
-from engine.execution.environments import Environments
 from engine.execution.forking import Forker, ForkerServices
 from engine.execution.garbage import GarbageCollector, GarbageReport
 from engine.execution.locks import ExecutionLocks
@@ -54,7 +53,7 @@ from sandbox.docker.pool import PoolBounds
 from sandbox.docker.provider import DockerSandboxProvider
 from sandbox.docker.reaper import reap
 from sandbox.errors import SandboxError, SandboxUnavailableError
-from sandbox.spec import ExecRequest, ExecResult, SandboxSpec
+from sandbox.spec import SandboxSpec
 from sandbox.workspace.identity import identify
 from sandbox.workspace.leases import Lease, dead_leases, is_live
 from sandbox.workspace.mounting import Mounter
@@ -109,6 +108,18 @@ class _Environments:
         return await builder.prepare(image_id, environment.setup, workspace, hidden=hidden)
 
 
+class _Variants:
+    """Image variants over Docker, their builder loaded with the first use."""
+
+    def __init__(self, images: ImageBuilder) -> None:
+        self._images = images
+
+    async def image_of(self, variant: str) -> str:
+        from sandbox.docker.variant import VariantBuilder
+
+        return (await VariantBuilder(self._images).build(variant)).image_id
+
+
 class _Checks:
     """`ValidationService`, loaded with the first check."""
 
@@ -118,12 +129,12 @@ class _Checks:
     async def check(
         self,
         checks: Sequence[str],
-        run: Callable[[ExecRequest], Awaitable[ExecResult]],
+        run: Looker,
         changed: Sequence[bytes] | None,
         paths: Sequence[str] | None,
         timeout: timedelta,  # noqa: ASYNC109 - passed on
         policy: FindingPolicy,
-        before: Callable[[ExecRequest], Awaitable[ExecResult]] | None,
+        before: Looker | None,
         *,
         since_commit: bool = False,
     ) -> ValidationReport:
@@ -380,7 +391,7 @@ async def _put_together(config: EngineConfig, ground: _Ground, stack: AsyncExitS
         await provider.start()
     images = ImageBuilder(ground.api)
     writer = JournalWriter(ground.journal, EventBus(), ground.blocking)
-    execution_engine = _engine(config, ground, writer, provider, _Environments(images, ground))
+    execution_engine = _engine(config, ground, writer, provider, images)
     stack.push_async_callback(execution_engine.close)
     results = await ground.blocking(
         Results, ground.home, ground.journal, ground.store, ground.locks, ground.logs, writer, ground.blocking
@@ -407,9 +418,9 @@ def _engine(
     ground: _Ground,
     writer: JournalWriter,
     provider: DockerSandboxProvider,
-    environments: Environments,
+    images: ImageBuilder,
 ) -> ExecutionEngine:
-    clock, store = ground.clock, ground.store
+    clock, store, environments = ground.clock, ground.store, _Environments(images, ground)
     rollback = RollbackService(writer)
     recorder = RunRecorder(writer, BaseRecorder(store), clock)
     queue = ExecutionQueue(config.max_running, config.max_queued)
@@ -440,7 +451,9 @@ def _engine(
             store=store,
             volumes=volumes,
             provider=provider,
-            executor=StepExecutor(StepServices(store, provider, _Checks(clock), ground.blocking), clock),
+            executor=StepExecutor(
+                StepServices(store, provider, _Checks(clock), ground.blocking, _Variants(images)), clock
+            ),
             rollback=rollback,
             clock=clock,
         )

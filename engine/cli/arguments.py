@@ -437,6 +437,7 @@ def _add_care(commands: Commands) -> None:
         "sandstone image build",
     )
     image.add_argument("verb", choices=("build", "state"), metavar="build|state", help="what to do")
+    image.add_argument("variant", nargs="?", metavar="VARIANT", help="of a variant with tools for single checks: web")
     image.add_argument("--force", action="store_true", help="build even when it is current")
     _add_json(image)
     commands.add(

@@ -105,26 +105,44 @@ def _show_gc(output: Output, report: GarbageReport) -> None:
     output.result(f"{would} {', '.join(counts)}{freed}")
 
 
+VARIANTS: Final = ("web",)
+"""As `sandbox.docker.variant` has them, which is imported by those who build."""
+
+
 async def image(session: Session) -> Exit:
     """`sandstone image build|state`."""
     arguments, output = session.arguments, session.output
     if arguments.force and arguments.verb != "build":
         raise UsageError("--force goes with `image build`")
+    if arguments.variant is not None and arguments.variant not in VARIANTS:
+        raise UsageError(f"no variant is called {one_line(arguments.variant)!r}", f"there are: {', '.join(VARIANTS)}")
+
+    def told(line: str) -> None:
+        output.note(one_line(line))
+
     async with session.open() as application:
-        if arguments.verb == "build":
-            state = await application.image.build(lambda line: output.note(one_line(line)), force=arguments.force)
+        if arguments.variant is not None:
+            from sandbox.docker.variant import VariantBuilder
+
+            variants, name = VariantBuilder(application.image), arguments.variant
+            if arguments.verb == "build":
+                state = await variants.build(name, told, force=arguments.force)
+            else:
+                state = await variants.state(name)
+        elif arguments.verb == "build":
+            state = await application.image.build(told, force=arguments.force)
         else:
             state = await application.image.state()
     if arguments.json:
         output.result_json(_image_json(state))
         return Exit.DONE
-    output.result(f"{state.currency.value}: {_image_text(state)}")
+    output.result(f"{state.currency.value}: {_image_text(state, arguments.variant)}")
     return Exit.DONE
 
 
-def _image_text(state: ImageState) -> str:
+def _image_text(state: ImageState, variant: str | None) -> str:
     if not state.image_id:
-        return "there is no image yet; build it with: sandstone image build"
+        return f"there is no image yet; build it with: {' '.join(['sandstone image build', variant or '']).rstrip()}"
     return f"{one_line(state.image_id)}, {size_text(state.size_bytes)}, built {one_line(state.created)}"
 
 

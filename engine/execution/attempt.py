@@ -38,18 +38,36 @@ class Blocking(Protocol):
     def __call__(self, function: Callable[..., R], /, *args: Any) -> Awaitable[R]: ...
 
 
+class Looker(Protocol):
+    """Runs one request in a fresh sandbox over a read-only view; variant: of an image variant, not the plan's image."""
+
+    def __call__(self, request: ExecRequest, variant: str = "") -> Awaitable[ExecResult]: ...
+
+
+class Variants(Protocol):
+    """Image variants, with heavy tools for single checks."""
+
+    async def image_of(self, variant: str) -> str:
+        """The id of its image, which is built on first use, in minutes.
+
+        Raises:
+          ImageNotFoundError, ImageBuildError, SandboxUnavailableError.
+        """
+        ...
+
+
 class Checker(Protocol):
     """Runs checks; see `engine.validation.service`."""
 
     async def check(
         self,
         checks: Sequence[str],
-        run: Callable[[ExecRequest], Awaitable[ExecResult]],
+        run: Looker,
         changed: Sequence[bytes] | None,
         paths: Sequence[str] | None,
         timeout: timedelta,  # noqa: ASYNC109 - the sandbox and the tools' own limits keep it
         policy: FindingPolicy,
-        before: Callable[[ExecRequest], Awaitable[ExecResult]] | None,
+        before: Looker | None,
         *,
         since_commit: bool = False,
     ) -> ValidationReport: ...
@@ -159,8 +177,8 @@ class AttemptContext:
     validation: Checker
     blocking: Blocking
     run: SandboxRunner
-    look: SandboxRunner
-    look_back: SandboxRunner
+    look: Looker
+    look_back: Looker
     on_output: OutputSink
 
 
@@ -178,3 +196,4 @@ class StepServices:
     provider: SandboxProvider
     validation: Checker
     blocking: Blocking
+    variants: Variants | None = None

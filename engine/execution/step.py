@@ -31,6 +31,7 @@ from engine.execution.control import Rest, StoppedError
 from engine.execution.metering import AttemptMeter
 from engine.plan.model import Step, StepSettings
 from sandbox.errors import (
+    ImageBuildError,
     ImageNotFoundError,
     ImageRefusedError,
     PathRefusedError,
@@ -159,8 +160,8 @@ class _Attempt:
             validation=self._services.validation,
             blocking=self._services.blocking,
             run=lambda request, sink=None: self._run(self._key, request, sink),
-            look=lambda request, sink=None: self._look(self._parent, request, sink),
-            look_back=lambda request, sink=None: self._look(None, request, sink),
+            look=lambda request, variant="": self._look(self._parent, request, variant),
+            look_back=lambda request, variant="": self._look(None, request, variant),
             on_output=self._on_output,
         )
 
@@ -177,7 +178,7 @@ class _Attempt:
             return AttemptOutcome(False, self._parent, False, detail="cancelled", cancelled=True)
         except (StepRefused, PathRefusedError, SpecRefusedError, TreeRefusedError) as refusal:
             return AttemptOutcome(False, self._parent, False, detail=str(refusal), refused=True)
-        except (ImageNotFoundError, ImageRefusedError) as refusal:
+        except (ImageNotFoundError, ImageRefusedError, ImageBuildError) as refusal:
             return self._unavailable(str(refusal), retryable=False)
         except SandboxUnavailableError as error:
             return self._unavailable(str(error), retryable=True)
@@ -200,12 +201,14 @@ class _Attempt:
             refused=not retryable,
         )
 
-    async def _run(self, layer: LayerKey, request: ExecRequest, sink: OutputSink | None = None) -> ExecResult:
-        """One request in a fresh sandbox over `layer`."""
+    async def _run(
+        self, layer: LayerKey, request: ExecRequest, sink: OutputSink | None = None, spec: SandboxSpec | None = None
+    ) -> ExecResult:
+        """One request in a fresh sandbox over `layer`; spec: another kind than the step's."""
         control = self._control
         await control.come_by()
         with control.resting(Rest.NOW):
-            claim = self._services.provider.claim(self._spec, layer)
+            claim = self._services.provider.claim(spec or self._spec, layer)
             sandbox = await control.unless_stopped(claim, lambda late: late.close())
         try:
             control.admit(sandbox)
@@ -223,14 +226,22 @@ class _Attempt:
             raise StoppedError
         return result
 
-    async def _look(self, layer: LayerName | None, request: ExecRequest, sink: OutputSink | None = None) -> ExecResult:
-        """One request in a fresh sandbox over a read-only view of `layer`."""
+    async def _look(self, layer: LayerName | None, request: ExecRequest, variant: str) -> ExecResult:
+        """One request in a fresh sandbox, of an image variant if one is named, over a read-only view of `layer`."""
+        spec = self._spec if not variant else replace(self._spec, image_id=await self._variant(variant))
         key = LayerKey(f"v-{secrets.token_hex(12)}")
         await self._services.blocking(self._store.view, key, layer, self._volume)
         try:
-            return await self._run(key, request, sink)
+            return await self._run(key, request, spec=spec)
         finally:
             await self._services.blocking(self._store.remove, key)
+
+    async def _variant(self, variant: str) -> str:
+        """The id of its image; its building ends with the attempt."""
+        variants = self._services.variants
+        if variants is None:
+            raise ImageNotFoundError(f"sandstone/{variant}")
+        return await self._control.unless_stopped(variants.image_of(variant))
 
     async def _settle(self, outcome: AttemptOutcome) -> AttemptOutcome:
         """Commit or discard the layer; a step that did not keep its layer leaves its parent's."""
@@ -289,12 +300,12 @@ class _Attempt:
         changed = await self._services.blocking(self._changed_files, outcome.layer)
         report = await self._services.validation.check(
             checks=self._settings.checks,
-            run=lambda request: self._look(outcome.layer, request),
+            run=lambda request, variant="": self._look(outcome.layer, request, variant),
             changed=changed,
             paths=None,
             timeout=self._settings.timeout,
             policy=self._settings.findings,
-            before=lambda request: self._look(self._parent, request),
+            before=lambda request, variant="": self._look(self._parent, request, variant),
         )
         return replace(
             outcome,

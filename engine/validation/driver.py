@@ -32,6 +32,9 @@ from sandbox.spec import MIB, ExecRequest, ExecResult
 MAX_STDOUT_BYTES: Final = 4 * MIB
 """What one check may print; one that reaches it gave no answer."""
 
+MAX_FILE_BYTES: Final = 256 * MIB
+"""No file that a tool writes is larger; its output is not unless it asks for more, as browsers must for their own."""
+
 MAX_STDERR_BYTES: Final = 16 * 1024
 """What is kept of a check's stderr: its end."""
 
@@ -152,7 +155,7 @@ frame() {
 }
 begin() {
   (
-    ulimit -f "$blocks"
+    ulimit -S -f "$blocks" && ulimit -H -f "$most_blocks"
     exec setsid /bin/sh -c "$3" "$1" </dev/null >"$work/$1.out" 2>"$work/$1.err"
   ) &
   pid=$!
@@ -194,15 +197,18 @@ class BatchResult:
 
 
 def batches(checks: Sequence[Check]) -> list[list[Check]]:
-    """The checks by sandbox: all that run no project code and one that does share the first.
+    """The checks by sandbox: those of one image that run no project code and one that does share the first.
 
     Each further one that runs project code gets a sandbox of its own, because what such a check leaves behind
     could write the results of those that come after it.
     """
-    inert = [check for check in checks if not check.runs_project_code]
-    others = [check for check in checks if check.runs_project_code]
-    first = [*inert, *others[:1]]
-    return [*([first] if first else []), *([check] for check in others[1:])]
+    shares = []
+    for variant in dict.fromkeys(check.variant for check in checks):
+        own = [check for check in checks if check.variant == variant]
+        inert = [check for check in own if not check.runs_project_code]
+        others = [check for check in own if check.runs_project_code]
+        shares += [[*inert, *others[:1]], *([check] for check in others[1:])]
+    return shares
 
 
 def batch_request(
@@ -274,7 +280,8 @@ def _script(batch: Sequence[Check], selection: Selection, places: ToolPlaces, no
         (
             f"nonce={nonce} tools={shlex.quote(places.tools)} named={0 if selection.whole else 1}"
             f" packed={int(any(check.programs for check in batch))} since_commit={int(selection.since_commit)}\n",
-            f"max_out={MAX_STDOUT_BYTES} max_err={MAX_STDERR_BYTES} blocks={MAX_STDOUT_BYTES // 512}\n",
+            f"max_out={MAX_STDOUT_BYTES} max_err={MAX_STDERR_BYTES} blocks={MAX_STDOUT_BYTES // 512}"
+            f" most_blocks={MAX_FILE_BYTES // 512}\n",
             _CHANGED,
             _SET_UP,
             _COUNT % _find_expression("*.py", "*.pyi"),

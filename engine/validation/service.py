@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from engine.clock import Clock, SystemClock
 from engine.errors import NotFoundError
 from engine.plan.rules import AVAILABLE_CHECKS
 from engine.plan.settings import FindingPolicy
+from engine.validation.accessibility import AccessibilityCheck
 from engine.validation.driver import batch_request, batches, read_batch
 from engine.validation.finding import Finding, Severity
 from engine.validation.lint import LintCheck
@@ -39,13 +40,22 @@ from sandbox.errors import PathRefusedError, SandboxUnavailableError
 from sandbox.spec import ExecRequest, ExecResult, Verdict
 from sandbox.workspace.display import display
 
-Run = Callable[[ExecRequest], Awaitable[ExecResult]]
-"""Runs one request in a fresh sandbox over a read-only view of the layer to check, at /workspace."""
+
+class Run(Protocol):
+    """Runs one request in a fresh sandbox over a read-only view of the layer to check, at /workspace.
+
+    variant: name of the image variant to run in; "" for the image that the code itself runs in.
+    """
+
+    def __call__(self, request: ExecRequest, variant: str = "") -> Awaitable[ExecResult]: ...
+
 
 KNOWN_CHECKS: Final = AVAILABLE_CHECKS
 """Names of all checks, in the order of reports; the list itself is with the plan's rules."""
 
-CHECKS: Final[Mapping[str, Check]] = {check.name: check for check in (SyntaxCheck(), LintCheck(), TypeCheck())}
+CHECKS: Final[Mapping[str, Check]] = {
+    check.name: check for check in (SyntaxCheck(), LintCheck(), TypeCheck(), AccessibilityCheck())
+}
 """One row a check."""
 
 
@@ -142,7 +152,7 @@ class ValidationService:
         self, batch: Sequence[Check], run: Run, selection: Selection, limit: timedelta
     ) -> dict[str, CheckResult]:
         nonce = secrets.token_hex(16)
-        result = await run(batch_request(batch, selection, self._places, nonce, limit))
+        result = await run(batch_request(batch, selection, self._places, nonce, limit), batch[0].variant)
         if result.verdict is Verdict.SANDBOX_UNAVAILABLE:
             raise SandboxUnavailableError(result.detail or "it was lost while checks ran")
         return await asyncio.to_thread(self._judge_batch, batch, selection, nonce, result)

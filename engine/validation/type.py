@@ -79,6 +79,7 @@ class TypeCheck:
     name: Final = "type"
     python_only: Final = False
     runs_project_code: Final = True
+    variant: Final = ""
     programs: Final = ("looking", "type_typescript")
 
     def time_limit_seconds(self) -> int:

@@ -137,6 +137,11 @@ class Check(Protocol):
         ...
 
     @property
+    def variant(self) -> str:
+        """The image variant with its tools; "" for those that are in the image that the code itself runs in."""
+        ...
+
+    @property
     def programs(self) -> Sequence[str]:
         """Modules of `engine.validation.programs` that the script needs."""
         ...

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from sandbox.docker.image_api import BuildRefusedError, ImageApi
 from sandbox.docker.policy import STORE_LABEL
@@ -109,7 +109,7 @@ class ImageBuilder:
 
     async def state(self) -> ImageState:
         """Whether the runner's image is there and current. Raises SandboxUnavailableError."""
-        return await self._state(await self._recipe())
+        return await self._state(await self.recipe())
 
     async def ensure_runner(self, progress: Progress = silent) -> ImageState:
         """The runner's image, built where it is missing or stale. Errors as `build`."""
@@ -124,11 +124,11 @@ class ImageBuilder:
         """
         from sandbox.docker.turns import turn
 
-        recipe = await self._recipe()
+        recipe = await self.recipe()
         state = await self._state(recipe)
         if state.currency is Currency.CURRENT and not force:
             return state
-        async with turn(self._cache_directory() / "image.lock"):
+        async with turn(self.cache_directory() / "image.lock"):
             state = await self._state(recipe)
             if state.currency is not Currency.CURRENT or force:
                 await self._build(recipe, progress, force)
@@ -148,17 +148,17 @@ class ImageBuilder:
     async def prune_runners(
         self, keep: Collection[str], before: datetime, *, dry_run: bool = False
     ) -> list[PrunedImage]:
-        """Remove runner images that newer ones replaced, of all stores; as `prune_environments`."""
+        """Remove images of runner and variants that newer ones replaced, of all stores; as `prune_environments`."""
         built = await self._api.images([f"{STORE_LABEL}=runner"])
-        replaced = [image for image in built if f"{RUNNER}:latest" not in _names(image)]
+        replaced = [image for image in built if not any(name.endswith(":latest") for name in _names(image))]
         return await self._prune(replaced, keep, before, dry_run)
 
     async def write_context(self, target: Path, progress: Progress = silent) -> None:
         """Write the build context as a tar file, to build with other tools (`docker build - < FILE`)."""
         from sandbox.docker.recipe import fetch_wheels, write_context
 
-        recipe = await self._recipe()
-        wheels = await fetch_wheels(recipe, self._cache_directory(), progress)
+        recipe = await self.recipe()
+        wheels = await fetch_wheels(recipe, self.cache_directory(), progress)
         with target.open("wb+") as archive:
             await asyncio.to_thread(write_context, recipe, wheels, archive)
 
@@ -168,12 +168,14 @@ class ImageBuilder:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _cache_directory(self) -> Path:
+    def cache_directory(self) -> Path:
+        """Where fetched things and locks are."""
         from sandbox.docker.recipe import cache_directory
 
         return self._cache if self._cache is not None else cache_directory()
 
-    async def _recipe(self) -> Recipe:
+    async def recipe(self) -> Recipe:
+        """What the runner's image is made of, for this engine's architecture. Raises SandboxUnavailableError."""
         from sandbox.docker.recipe import read_recipe
 
         return read_recipe(str((await self._api.info()).get("Architecture") or platform.machine()))
@@ -183,21 +185,60 @@ class ImageBuilder:
         return _ARCHITECTURES.get(machine, machine)
 
     async def _state(self, recipe: Recipe) -> ImageState:
+        return await self.state_of(RUNNER, recipe.digest)
+
+    async def state_of(self, name: str, digest: str) -> ImageState:
+        """Whether the image `name:latest` was built from the recipe with this digest."""
         try:
-            facts = await self._api.image_inspect(f"{RUNNER}:latest")
+            facts = await self._api.image_inspect(f"{name}:latest")
         except ImageNotFoundError:
-            return ImageState(Currency.MISSING, recipe.digest)
+            return ImageState(Currency.MISSING, digest)
         labels = (facts.get("Config") or {}).get("Labels") or {}
         built = str(labels.get(RECIPE_LABEL, ""))
         return ImageState(
-            Currency.CURRENT if built == recipe.digest else Currency.STALE,
-            recipe.digest,
+            Currency.CURRENT if built == digest else Currency.STALE,
+            digest,
             image_id=str(facts["Id"]),
             built_recipe=built,
             base=str(labels.get(BASE_LABEL, "")),
             size_bytes=int(facts.get("Size") or 0),
             created=str(facts.get("Created", "")),
         )
+
+    async def build_context(
+        self,
+        name: str,
+        digest: str,
+        context: IO[bytes],
+        arguments: Mapping[str, str],
+        progress: Progress,
+        *,
+        force: bool,
+    ) -> None:
+        """Build the tar `context` (its argument BASE is what it stands on) and call the result `name`.
+
+        Raises ImageBuildError: a step of the build failed.
+        """
+        tail = Tail()
+
+        def report(line: str) -> None:
+            tail.add(line)
+            progress(line)
+
+        try:
+            built = await self._api.build(
+                context,
+                arguments=arguments,
+                labels={STORE_LABEL: "runner", RECIPE_LABEL: digest, BASE_LABEL: arguments["BASE"]},
+                no_cache=force,
+                progress=report,
+            )
+        except BuildRefusedError as error:
+            fix = "see the output above it; the build needs the machine's way to a Debian mirror"
+            raise ImageBuildError("building the image", error.reason, fix, tail.text()) from error
+        # Only a finished image gets the names, the one that says "current" last.
+        await self._api.tag(built, name, digest[:_TAG_CHARACTERS])
+        await self._api.tag(built, name, "latest")
 
     async def _build(self, recipe: Recipe, progress: Progress, force: bool) -> None:
         import tempfile
@@ -206,30 +247,12 @@ class ImageBuilder:
         from sandbox.docker.network import proxies
         from sandbox.docker.recipe import fetch_wheels, write_context
 
-        wheels = await fetch_wheels(recipe, self._cache_directory(), progress)
+        wheels = await fetch_wheels(recipe, self.cache_directory(), progress)
         base = await find_base(self._api, progress)
-        tail = Tail()
-
-        def report(line: str) -> None:
-            tail.add(line)
-            progress(line)
-
         with tempfile.TemporaryFile(prefix="sandstone-context-") as context:
             await asyncio.to_thread(write_context, recipe, wheels, context)
-            try:
-                built = await self._api.build(
-                    context,
-                    arguments={"BASE": base, **proxies()},
-                    labels={STORE_LABEL: "runner", RECIPE_LABEL: recipe.digest, BASE_LABEL: base},
-                    no_cache=force,
-                    progress=report,
-                )
-            except BuildRefusedError as error:
-                fix = "see the output above it; the build needs the machine's way to a Debian mirror"
-                raise ImageBuildError("building the image", error.reason, fix, tail.text()) from error
-        # Only a finished image gets the names, the one that says "current" last.
-        await self._api.tag(built, RUNNER, recipe.digest[:_TAG_CHARACTERS])
-        await self._api.tag(built, RUNNER, "latest")
+            arguments = {"BASE": base, **proxies()}
+            await self.build_context(RUNNER, recipe.digest, context, arguments, progress, force=force)
         for stage in await self._api.images([f"{STAGE_LABEL}=packages"]):
             if not _names(stage):
                 await self._api.remove_image(str(stage["Id"]))

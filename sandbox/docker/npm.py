@@ -42,11 +42,11 @@ class NpmPackage:
 
 
 def locked_packages(lock: bytes, architecture: str) -> list[NpmPackage]:
-    """Those of a lock that are for `architecture` (as the kernel names it)."""
+    """Those of a lock that are for `architecture` (as the kernel names it), or for any."""
     return [
         NpmPackage(entry["name"], entry["version"], entry["integrity"])
         for entry in json.loads(lock)
-        if entry["architecture"] == architecture
+        if entry["architecture"] in (architecture, "any")
     ]
 
 

@@ -169,17 +169,18 @@ def write_context(recipe: Recipe, wheels: Path, target: IO[bytes]) -> None:
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
         locks = [(name, recipe.locks[name]) for name in sorted(WHEEL_LOCKS)]
         for name, content in (("Dockerfile", recipe.dockerfile), *locks):
-            archive.addfile(_member(name, len(content)), io.BytesIO(content))
+            archive.addfile(member(name, len(content)), io.BytesIO(content))
         for wheel in sorted(wheels.iterdir()):
             size = wheel.stat().st_size
             if target.tell() + size > CONTEXT_LIMIT_BYTES:
                 raise ImageBuildError("writing the build context", f"larger than {CONTEXT_LIMIT_BYTES} bytes")
             with wheel.open("rb") as content_of:
-                archive.addfile(_member(f"wheels/{wheel.name}", size), content_of)
+                archive.addfile(member(f"wheels/{wheel.name}", size), content_of)
     target.seek(0)
 
 
-def _member(name: str, size: int) -> tarfile.TarInfo:
+def member(name: str, size: int) -> tarfile.TarInfo:
+    """A file of a build context: the same for the same name and size."""
     member = tarfile.TarInfo(name)
     member.size = size
     member.mode = 0o644

@@ -39,6 +39,7 @@ class Named:
     limit: int = 1000
     python_only: bool = True
     programs: tuple[str, ...] = ()
+    variant: str = ""
 
     def time_limit_seconds(self) -> int:
         return self.limit
