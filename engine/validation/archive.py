@@ -27,6 +27,11 @@ _TEXTS: Final = {
 """Read at import, so that no file is read on an event loop."""
 
 
+def available() -> tuple[str, ...]:
+    """The names of all modules that can be packed."""
+    return tuple(sorted(_TEXTS))
+
+
 @functools.cache
 def pack(modules: frozenset[str]) -> bytes:
     """The archive of these modules; the same bytes for the same text.

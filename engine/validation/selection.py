@@ -25,7 +25,9 @@ _SPLITS_LINES: Final = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x
 CHECKED_SUFFIXES: Final = (
     b".py", b".pyi", b".json", b".toml", b".yaml", b".yml", b".sh", b".bash", b".sql", b".css", b".html", b".htm",
     b".js", b".mjs", b".cjs", b".jsx", b".ts", b".mts", b".cts", b".tsx", b".go", b".rs", b".java", b".c",
-    b".dockerfile", b".vue", b".svelte", b".astro",
+    b".dockerfile", b".vue", b".svelte", b".astro", b".jinja", b".jinja2", b".j2", b".djhtml", b".ejs", b".hbs",
+    b".handlebars", b".mustache", b".twig", b".env", b".ini", b".cfg", b".conf", b".properties", b".xml", b".txt",
+    b".md", b".pem", b".key", b".tf", b".rb", b".php", b".cs", b".kt", b".pyw", b".xhtml",
 )  # fmt: skip
 """What the names of files end in that some check looks at; other changed files concern none."""
 

@@ -24,6 +24,7 @@ from engine.validation.finding import Finding, Severity
 from engine.validation.lint import LintCheck
 from engine.validation.policy import NOTHING_KNOWN, fingerprints, under_policy
 from engine.validation.report import ValidationReport, report_of
+from engine.validation.security import SecurityCheck
 from engine.validation.selection import Selection, select
 from engine.validation.syntax import SyntaxCheck
 from engine.validation.type import TypeCheck
@@ -54,7 +55,7 @@ KNOWN_CHECKS: Final = AVAILABLE_CHECKS
 """Names of all checks, in the order of reports; the list itself is with the plan's rules."""
 
 CHECKS: Final[Mapping[str, Check]] = {
-    check.name: check for check in (SyntaxCheck(), LintCheck(), TypeCheck(), AccessibilityCheck())
+    check.name: check for check in (SyntaxCheck(), LintCheck(), TypeCheck(), SecurityCheck(), AccessibilityCheck())
 }
 """One row a check."""
 

@@ -1,0 +1,140 @@
+"""Finds security faults in Python: foreign values by `taint`, fixed mistakes by `python_patterns`. Of `security`.
+
+Files are collected first, because values cross from one to the other, and judged together. Comments `# nosec` and
+`# noqa` silence a line, with the names and numbers of bandit and ruff for the same faults.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import threading
+import tokenize
+import warnings
+from io import BytesIO
+
+from engine.validation.programs.looking import Report, shown
+from engine.validation.programs.python_patterns import patterns
+from engine.validation.programs.taint import Analysis
+from engine.validation.programs.taint_harms import Harm
+from engine.validation.programs.taint_modules import Module, Project
+from engine.validation.programs.taint_rules import NUMBERS
+
+RECURSION = 12_000
+STACK_BYTES = 512 << 20
+MAX_SOURCE = 48 << 20
+"""Text of a project that is kept at once; what is beyond is not looked at, with a note."""
+
+SILENCING = re.compile(r"#\s*(nosec\b|noqa\b)[:\s]*((?:[A-Za-z]+[\w-]*[,\s]*)*)", re.I)
+NAMES = re.compile(r"[BS]\d{3}|[a-z]+(?:-[a-z]+)+|[A-Z]+\d+")
+EVERYTHING: frozenset[str] = frozenset(("*",))
+
+ENCODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+
+
+class PythonFiles:
+    """The Python files of a run. `add` each, then `judge`."""
+
+    def __init__(self) -> None:
+        self.project = Project()
+        self.silenced: dict[str, dict[int, frozenset[str]]] = {}
+        self.paths: dict[str, bytes] = {}
+        self.asked: set[str] = set()
+        self.size = 0
+        self.left_out = 0
+
+    def add(self, data: bytes, path: bytes, report: Report, asked: bool = True) -> None:
+        """Take a file in. asked: findings in it are wanted; else it is only there for what others import of it."""
+        self.size += len(data)
+        if self.size > MAX_SOURCE:
+            self.left_out += 1
+            return
+        name = shown(path)
+        tree = parsed(data)
+        if tree is None:
+            if asked:
+                report.add("not-analysed", "not checked: it cannot be parsed", path, "info", category="security")
+            return
+        self.project.add(Module(path, name, tree))
+        self.paths[name] = path
+        if asked:
+            self.asked.add(name)
+        if b"nosec" in data or b"noqa" in data or b"NOSEC" in data or b"NOQA" in data:
+            self.silenced[name] = silenced_lines(data)
+
+    def judge(self, report: Report) -> list[str]:
+        """Report everything that is wrong; the notes for people."""
+        analysis = Analysis(self.project)
+        found = analysis.run()
+        for module in self.project.modules.values():
+            if module.shown in self.asked:
+                try:
+                    found.extend(patterns(module, analysis))
+                except RecursionError:
+                    analysis.cut.add(module.shown)
+        for harm in sorted(found, key=lambda it: (it.severity != "error", it.file, it.line, it.column, it.rule)):
+            if harm.file in self.asked and not self.is_silenced(harm):
+                report.add(
+                    harm.rule,
+                    harm.message,
+                    self.paths[harm.file],
+                    harm.severity,
+                    line=harm.line,
+                    column=harm.column,
+                    category="security",
+                    reference=harm.reference,
+                )
+        notes = []
+        if analysis.cut:
+            notes.append(f"only partly checked, too intricate: {', '.join(sorted(analysis.cut)[:3])}")
+        if self.left_out:
+            notes.append(f"{self.left_out} Python files are not checked: more than {MAX_SOURCE >> 20} MiB")
+        return notes
+
+    def is_silenced(self, harm: Harm) -> bool:
+        lines = self.silenced.get(harm.file)
+        if not lines:
+            return False
+        accepted = {harm.rule, "*"} | {f"{letter}{it}" for it in NUMBERS.get(harm.rule, ()) for letter in "BS"}
+        return any(lines.get(line, frozenset()) & accepted for line in range(harm.line, harm.end_line + 1))
+
+
+def parsed(data: bytes) -> ast.Module | None:
+    """The tree of a file; None when there is none to be had."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(data)
+        except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
+            return None
+
+
+def silenced_lines(data: bytes) -> dict[int, frozenset[str]]:
+    """For each line with such a comment, what it silences."""
+    found: dict[int, frozenset[str]] = {}
+    try:
+        for token in tokenize.tokenize(BytesIO(data).readline):
+            if token.type == tokenize.COMMENT:
+                match = SILENCING.search(token.string)
+                if match:
+                    found[token.start[0]] = what_is_silenced(match)
+    except (tokenize.TokenError, SyntaxError, ValueError):
+        return found
+    return found
+
+
+def what_is_silenced(match: re.Match[str]) -> frozenset[str]:
+    """Nothing named is everything; so is the name of a test of bandit that is not a number."""
+    named = frozenset(NAMES.findall(match[2]))
+    return named or EVERYTHING
+
+
+def with_room(work: threading.Thread) -> None:
+    """Run with a stack on which deep nesting is an exception of Python, not the end of the process."""
+    threading.stack_size(STACK_BYTES)
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(RECURSION)
+    work.start()
+    work.join()
+    sys.setrecursionlimit(before)

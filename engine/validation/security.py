@@ -1,0 +1,65 @@
+"""The `security` check: faults that someone from outside can use, by our own programs; nothing of the project runs.
+
+Python is followed by a taint analysis across functions and files (`programs/taint.py`); what other files are looked
+at is the table of `programs/security.py`. Fails on every finding of severity error: a value from a request reaches
+what it must not, or a protection is plainly off. What is only doubtful is a warning.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.validation.archive import available
+from engine.validation.program import invocation, read_report
+from engine.validation.validator import CheckResult, CheckStatus, ToolOutput, ToolOutputError
+
+_SCRIPT: Final = f"where=$tools:$PATH python=$(tool python3) || exit 127\n{invocation('security')}"
+
+_PYTHON: Final = (
+    "looking",
+    "security",
+    "security_python",
+    "python_patterns",
+    "python_frameworks",
+    "taint",
+    "taint_calls",
+    "taint_checks",
+    "taint_expressions",
+    "taint_frame",
+    "taint_guards",
+    "taint_harms",
+    "taint_modules",
+    "taint_rules",
+    "taint_sinks",
+    "taint_statements",
+    "taint_values",
+    "taint_views",
+)
+
+_OTHERS: Final = ("javascript_", "secret_patterns", "secrets", "security_", "template_markup")
+"""How the names of the modules for other kinds of files begin."""
+
+
+class SecurityCheck:
+    """Our programs over every file; see `engine.validation.validator.Check`."""
+
+    name: Final = "security"
+    python_only: Final = False
+    runs_project_code: Final = False
+    variant: Final = ""
+    programs: Final = (*_PYTHON, *(name for name in available() if name.startswith(_OTHERS) and name not in _PYTHON))
+
+    def time_limit_seconds(self) -> int:
+        return 300
+
+    def script(self) -> str:
+        return _SCRIPT
+
+    def parse(self, output: ToolOutput) -> CheckResult:
+        report = read_report(output, self.name, "security")
+        if output.python_files > 0 and report.files == 0 and not report.findings:
+            raise ToolOutputError(f"it looked at none of {output.python_files} Python files")
+        missing = [finding.message for finding in report.findings if finding.rule == "tool-missing"]
+        status = CheckStatus.ERROR if missing else CheckStatus.FAILED if report.failed else CheckStatus.PASSED
+        note = "; ".join([*missing, *([report.note] if report.note else [])])
+        return CheckResult(self.name, status, report.findings, note, report.files, cut=report.cut)
