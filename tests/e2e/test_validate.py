@@ -28,14 +28,14 @@ def git(project: Path, *words: str) -> None:
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[CommandBench]:
-    """A repository with a committed fault (`old.py`) and what differs from the commit (`new.py`, `a.ts`)."""
+    """A repository with a committed fault (`old.py`) and what differs from the commit (`new.py`, `a.js`)."""
     with command_bench() as made:
         (made.project / "old.py").write_text(OLD)
         git(made.project, "init", "--quiet")
         git(made.project, "add", "-A")
         git(made.project, "commit", "--quiet", "-m", "first")
         (made.project / "new.py").write_text(NEW)
-        (made.project / "a.ts").write_text("export const f = (x: number) => x === NaN;\n")
+        (made.project / "a.js").write_text("export const f = (x) => x === NaN;\n")
         yield made
 
 
@@ -52,7 +52,7 @@ def found(bench: CommandBench, *arguments: str, expect: int = 1) -> list[tuple[s
 
 
 def test_what_differs_from_the_commit_is_checked_unless_something_else_is_said(bench: CommandBench) -> None:
-    differing = [("a.ts", "use-isnan"), ("new.py", "F401"), ("new.py", "F821"), ("new.py", "name-defined")]
+    differing = [("a.js", "use-isnan"), ("new.py", "F401"), ("new.py", "F821"), ("new.py", "name-defined")]
     assert found(bench) == differing
     assert found(bench, "--all") == [*differing, ("old.py", "F401")]
     assert found(bench, "old.py") == [("old.py", "F401")]
