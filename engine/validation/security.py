@@ -26,6 +26,7 @@ _PYTHON: Final = (
     "taint_checks",
     "taint_expressions",
     "taint_frame",
+    "taint_functions",
     "taint_guards",
     "taint_harms",
     "taint_modules",

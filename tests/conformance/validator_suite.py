@@ -51,6 +51,8 @@ class ValidatorSuite:
     check: Check
     good: Sample
     bad: Sample
+    nothing = "README"
+    """The name of a file that the check does not look at."""
 
     @pytest.fixture
     def tools(self, bench: Bench) -> Bench:
@@ -100,7 +102,7 @@ class ValidatorSuite:
         assert not report.ok
 
     async def test_no_files_is_a_pass_that_says_so(self, tools: Bench) -> None:
-        tools.file("README", "text")
+        tools.file(self.nothing, "text")
         report = await tools.service.check([self.check.name], tools.run, None, None, MINUTE)
         assert report.ok
         assert "nothing to check" in report.results[0].note

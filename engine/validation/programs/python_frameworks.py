@@ -25,9 +25,8 @@ def framework_faults(module: Module, analysis: Any, fault: Callable[..., Harm]) 
     if module.imports & {"django", "rest_framework"}:
         yield from exempt_views(module, fault)
     yield from settings(module, fault)
-    if "flask" in module.imports:
-        if not protected(analysis.project):
-            yield from unprotected_views(module, fault)
+    if "flask" in module.imports and not protected(analysis.project):
+        yield from unprotected_views(module, fault)
 
 
 def exempt_views(module: Module, fault: Callable[..., Harm]) -> Iterator[Harm]:
@@ -38,7 +37,7 @@ def exempt_views(module: Module, fault: Callable[..., Harm]) -> Iterator[Harm]:
         names = [dotted(it.func if isinstance(it, ast.Call) else it) for it in node.decorator_list]
         if any(it in ("require_GET", "require_safe") for it in names) or words_match(node):
             continue
-        for decorator, name in zip(node.decorator_list, names):
+        for decorator, name in zip(node.decorator_list, names, strict=False):
             if name.endswith("csrf_exempt") or (
                 name.endswith("method_decorator") and "csrf_exempt" in ast.dump(decorator)
             ):
@@ -83,7 +82,7 @@ def setting(module: Module, node: ast.Assign, target: ast.expr, fault: Callable[
 def in_test_class(module: Module, node: ast.Assign) -> bool:
     """It is in a class of settings for tests."""
     for made in ast.walk(module.tree):
-        if isinstance(made, ast.ClassDef) and re.search(r"(?i)test", made.name):
+        if isinstance(made, ast.ClassDef) and re.search(r"(?i)test", made.name):  # noqa: SIM102
             if made.lineno <= node.lineno <= (made.end_lineno or made.lineno):
                 return True
     return False
@@ -109,7 +108,7 @@ def unprotected_views(module: Module, fault: Callable[..., Harm]) -> Iterator[Ha
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
         for decorator in node.decorator_list:
-            if isinstance(decorator, ast.Call) and methods_of(decorator) & CHANGING:
+            if isinstance(decorator, ast.Call) and methods_of(decorator) & CHANGING:  # noqa: SIM102
                 if uses_form(node) and not words_match(node):
                     message = f"{node.name} takes a form and nothing asks for a token: use CSRFProtect"
                     yield fault(module, decorator, CSRF, message, "warning")

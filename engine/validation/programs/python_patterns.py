@@ -1,4 +1,5 @@
-"""Faults in Python that need no following of values: weak algorithms, checks turned off, debug mode, forms without token.
+"""Faults in Python that need no following of values: weak algorithms, checks turned off, debug mode, forms without
+token.
 
 Names are resolved by the imports of the file, wherever they stand in it. What a digest or a random number is for is
 told by the names around it: of the function, of what it is assigned to, of what goes in.
@@ -107,7 +108,7 @@ def places(tree: ast.Module) -> Iterator[Place]:
         if isinstance(node, (ast.Call, ast.Assign, ast.Attribute)):
             yield Place(node, function, target)
         if isinstance(node, ast.Dict):
-            for key, value in zip(node.keys, node.values):
+            for key, value in zip(node.keys, node.values, strict=False):
                 name = str(key.value)[:40] if isinstance(key, ast.Constant) else ""
                 stack.append(Place(value, function, f"{target} {name}"))
             continue

@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from engine.validation.programs import security_python
@@ -73,7 +74,7 @@ def look(skipped: frozenset[bytes], listing: str | None) -> None:
     seen = set()
     missing: dict[str, bytes] = {}
     for path in selected(listing, skipped, report):
-        fitting = [check for check, suffixes in checkers if not suffixes or path.lower().endswith(suffixes)]
+        fitting = [check for check, takes in checkers if takes(path)]
         is_python = path.endswith(PYTHON)
         if not fitting and not is_python:
             continue
@@ -118,17 +119,21 @@ class Quiet(Report):
         return
 
 
-def present() -> list[tuple[Check, tuple[bytes, ...]]]:
-    """The checkers whose modules are there."""
-    found: list[tuple[Check, tuple[bytes, ...]]] = []
+def present() -> list[tuple[Check, Callable[[bytes], bool]]]:
+    """The checkers whose modules are there, and which files each takes."""
+    found: list[tuple[Check, Callable[[bytes], bool]]] = []
     loaded: dict[str, object] = {}
     for row in CHECKERS:
         if row.module not in loaded:
             loaded[row.module] = load(row.module)
         check = getattr(loaded[row.module], row.entry, None)
         if check is not None:
-            found.append((check, row.suffixes))
+            found.append((check, getattr(loaded[row.module], "takes", partial(ends_with, row.suffixes))))
     return found
+
+
+def ends_with(suffixes: tuple[bytes, ...], path: bytes) -> bool:
+    return path.lower().endswith(suffixes)
 
 
 def load(name: str) -> object | None:
@@ -136,6 +141,6 @@ def load(name: str) -> object | None:
     try:
         return importlib.import_module(whole)
     except ModuleNotFoundError as error:
-        if error.name is not None and error.name.startswith(("engine", "tree_sitter")):
+        if error.name is not None and error.name.startswith("engine"):
             return None
         raise

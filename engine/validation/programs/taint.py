@@ -116,12 +116,12 @@ class Analysis:
                 if function.rounds == 0:
                     self.analyse(function)
         while self.queue and self.steps < MAX_STEPS:
-            function = self.bodies.get(self.queue.popleft())
-            if isinstance(function, Function):
-                if function.rounds < MAX_ROUNDS:
-                    self.analyse(function)
+            waiting = self.bodies.get(self.queue.popleft())
+            if isinstance(waiting, Function):
+                if waiting.rounds < MAX_ROUNDS:
+                    self.analyse(waiting)
                 else:
-                    self.cut.add(function.module.shown)
+                    self.cut.add(waiting.module.shown)
         if self.steps >= MAX_STEPS:
             self.cut.add("*")
         return self.harms()
@@ -279,7 +279,8 @@ class Analysis:
 
     def lineage(self, made: Class) -> list[Class]:
         """The class and those of the project that it comes from, nearest first."""
-        out, todo = [], [made]
+        out: list[Class] = []
+        todo = [made]
         while todo and len(out) < 12:
             one = todo.pop(0)
             if one in out:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from engine.validation.programs import taint_functions
 from engine.validation.programs import taint_rules as rules
 from engine.validation.programs.taint_checks import look_for_sinks
 from engine.validation.programs.taint_expressions import field, source
@@ -130,12 +131,14 @@ def of_library(
     ref = target.ref
     full = f"{ref}()"
     everything = [*values, *names.values()]
+    if ref.startswith("@request.") and not receiver.labels and target.labels:
+        return Value(target.labels, False, None, full)
     if full in rules.SOURCES or attr in rules.SOURCE_METHODS:
         return source(frame, node, rules.SOURCES.get(full, "source"), full)
     if ref in rules.SANITIZERS and not receiver.labels:
         made = derive(Value(merged(it.labels for it in everything), any(it.built for it in everything)), full)
         return safe_for(made, rules.SANITIZERS[ref])
-    if ref in rules.PROPAGATORS and not receiver.labels:
+    if ref in taint_functions.PROPAGATORS and not receiver.labels:
         return propagated(node, ref, values, everything)
     if ref in ("open", "io.open", "codecs.open") or full in rules.REQUESTS:
         return UNKNOWN if ref.endswith("open") else named(full)
@@ -156,7 +159,7 @@ def propagated(node: ast.Call, ref: str, values: list[Value], everything: list[V
     elif ref == "urllib.parse.urljoin" and len(values) > 1 and values[1].literal is not None:
         text = values[0].text
     derived = ""
-    if ref in rules.DERIVING and node.args:
+    if ref in taint_functions.DERIVING and node.args:
         derived = values[0].derived or path_of(node.args[0])
         joined_with = node.args[0]
         if isinstance(joined_with, ast.Call) and len(joined_with.args) > 1:
@@ -188,6 +191,8 @@ def method(
     """A method of something of a library, of a text or of a container."""
     everything = [*values, *names.values()]
     markup = "Markup()" in receiver.ref
+    if "sql.SQL()" in receiver.ref:
+        return named(receiver.ref)
     if attr == "format" or attr == "format_map":
         made = formatted(receiver, values, names)
         return safe_for(made, rules.MARKUP) if markup else made
@@ -210,7 +215,7 @@ def method(
         return looked_up(node, receiver, values)
     if attr in ("items", "values", "keys"):
         return parts_of(receiver, attr)
-    if attr == "get" and any(it.value and it.arg == "type" for it in node.keywords):
+    if attr == "get" and any(it.value and it.arg == "type" for it in node.keywords):  # noqa: SIM102
         if names.get("type", CONSTANT).ref in rules.SANITIZERS:
             return CONSTANT
     if receiver.labels:
@@ -377,7 +382,7 @@ def constructed(frame: Frame, node: ast.Call, made: Class, values: list[Value], 
 
 def passed_on(frame: Frame, node: ast.Call, ref: str, attr: str, values: list[Value], names: dict[str, Value]) -> None:
     """A function that was handed over to be called: it is called with what comes after it."""
-    places = rules.PASSERS.get(ref) or rules.PASSERS.get(attr) if ref or attr else None
+    places = taint_functions.PASSERS.get(ref) or taint_functions.PASSERS.get(attr) if ref or attr else None
     if ref == "threading.Thread" or ref == "multiprocessing.Process":
         target, given = names.get("target"), names.get("args")
         arguments = list((given.fields or {}).values()) if given else []

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from engine.validation.programs.taint_frame import Env, Frame, constant_key, path_of
+from engine.validation.programs.taint_functions import HOST_FIELDS
 from engine.validation.programs.taint_modules import Function, dotted
 from engine.validation.programs.taint_rules import (
     FILE_NAME,
@@ -20,6 +21,7 @@ from engine.validation.programs.taint_rules import (
 from engine.validation.programs.taint_values import (
     CONSTANT,
     HOLE,
+    HOST_MARK,
     UNKNOWN,
     Label,
     Value,
@@ -71,7 +73,8 @@ def field(frame: Frame, base: Value, attr: str, node: ast.AST) -> Value:
     if base.labels:
         if attr in SOURCE_FIELDS:
             return source(frame, node, "source")
-        value = Value(base.labels, base.built, None, f"{ref}.{attr}" if ref else "", None, base.derived)
+        host = HOST_MARK + base.derived if base.derived and attr in HOST_FIELDS else ""
+        value = Value(base.labels, base.built, None, f"{ref}.{attr}" if ref else "", None, host)
         return safe_for(value, FILE_NAME) if attr in FILE_NAME_FIELDS and "Path" in ref else value
     if base.fields and attr in base.fields:
         return base.fields[attr]
@@ -184,7 +187,7 @@ def modulo(frame: Frame, node: ast.BinOp) -> Value:
     letters = [match[1] for match in PERCENT.finditer(template) if match[1] != "%"]
     parts = [right]
     if right.fields and right.ref == "[]" and len(right.fields) == len(letters):
-        parts = [value for value, letter in zip(right.fields.values(), letters) if letter not in NUMERIC]
+        parts = [value for value, letter in zip(right.fields.values(), letters, strict=False) if letter not in NUMERIC]
     elif letters and all(letter in NUMERIC for letter in letters):
         parts = []
     labels = merged([left.labels, *(part.labels for part in parts)])
@@ -245,7 +248,7 @@ def sequence(frame: Frame, node: Any) -> Value:
 def dictionary(frame: Frame, node: ast.Dict) -> Value:
     fields: dict[str, Value] = {}
     parts = []
-    for key, item in zip(node.keys, node.values):
+    for key, item in zip(node.keys, node.values, strict=False):
         value = frame.evaluate(item)
         if key is None:
             fields.update(value.fields or {})

@@ -115,7 +115,7 @@ def constant_key(node: ast.Subscript) -> str | None:
 class Frame:
     """An evaluation. analysis: what is known of the project. key: names the body, for its findings."""
 
-    handlers: dict[type[ast.AST], Callable[[Frame, Any], Value]] = {}
+    handlers: dict[type[ast.AST], Callable[[Frame, Any], Value]] = {}  # noqa: RUF012
 
     def __init__(self, analysis: Any, module: Module, function: Function | None, env: Env, key: str) -> None:
         self.analysis = analysis

@@ -10,11 +10,12 @@ import ast
 import re
 from typing import Any
 
+from engine.validation.programs import taint_functions
 from engine.validation.programs import taint_rules as rules
 from engine.validation.programs.taint_frame import Frame, Guards, path_of
 from engine.validation.programs.taint_modules import dotted
 from engine.validation.programs.taint_sinks import FIXED_HOST
-from engine.validation.programs.taint_values import ALL, BEGINS_WITH_SLASH, NORMAL, NOT_WITH_TWO, Value
+from engine.validation.programs.taint_values import ALL, BEGINS_WITH_SLASH, HOST_MARK, NORMAL, NOT_WITH_TWO, Value
 
 Both = tuple[Guards, Guards]
 
@@ -43,7 +44,7 @@ def guards(frame: Frame, test: ast.AST) -> Both:
     path = path_of(test)
     if path in frame.conditions:
         return frame.conditions[path]
-    if isinstance(test, ast.Attribute) and test.attr in rules.HOST_FIELDS:
+    if isinstance(test, ast.Attribute) and test.attr in taint_functions.HOST_FIELDS:
         return [], host_of(frame, test)
     if path and isinstance(test, ast.expr):
         return [], [(path, rules.EVERYTHING, test)]
@@ -93,7 +94,7 @@ def of_comparison(frame: Frame, test: ast.Compare) -> Both:
 
 
 def left_host(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr in rules.HOST_FIELDS
+    return isinstance(node, ast.Attribute) and node.attr in taint_functions.HOST_FIELDS
 
 
 def trusted(value: Value) -> bool:
@@ -107,30 +108,21 @@ def membership(frame: Frame, left: ast.expr, right: ast.expr) -> Both:
             return [], about(frame, right, frozenset((rules.PATH,)))
         return NONE
     container = frame.evaluate(right)
+    if isinstance(right, ast.Attribute) and right.attr == "parents":
+        return below(frame, [right.value], right.value), []
     if not trusted(container):
         return NONE
-    if isinstance(right, ast.Attribute) and right.attr == "parents":
-        return NONE
-    if right_parents(right):
-        return NONE
-    shown = about(frame, left, rules.EVERYTHING)
-    if isinstance(right, ast.Attribute) and right.attr == "parents":
-        return NONE
-    return shown, []
-
-
-def right_parents(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == "parents"
+    return about(frame, left, rules.EVERYTHING), []
 
 
 def equality(frame: Frame, left: ast.expr, right: ast.expr) -> Guards:
-    for one, other in ((left, right), (right, left)):
+    for one, other in ((left, right), (right, left)):  # noqa: B007
         if isinstance(one, ast.Call) and dotted(one.func).rpartition(".")[2] in ("commonpath", "commonprefix"):
             return below(frame, list(one.args), one)
     if isinstance(left, ast.Call) and dotted(left.func) in ("os.path.dirname", "os.path.basename"):
         return about(frame, left.args[0], rules.FILE_NAME) if left.args else []
     for one, other in ((left, right), (right, left)):
-        if not isinstance(one, ast.Constant) and trusted(frame.evaluate(other)) and not path_of(one) == "":
+        if not isinstance(one, ast.Constant) and trusted(frame.evaluate(other)) and path_of(one) != "":
             return about(frame, one, rules.EVERYTHING)
     return host_of(frame, left) if left_host(left) else []
 
@@ -138,7 +130,7 @@ def equality(frame: Frame, left: ast.expr, right: ast.expr) -> Guards:
 def about(frame: Frame, node: ast.expr, groups: frozenset[str]) -> Guards:
     """`node` itself is shown to be harmless; with its host, the address that it was taken from."""
     out: Guards = []
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):  # noqa: SIM102
         if node.func.attr in ("lower", "upper", "strip", "casefold") and not node.args:
             return about(frame, node.func.value, groups)
     path = path_of(node)
@@ -150,16 +142,14 @@ def about(frame: Frame, node: ast.expr, groups: frozenset[str]) -> Guards:
 def host_of(frame: Frame, node: ast.expr) -> Guards:
     """The variable with the address that `node` is the host of."""
     value = frame.evaluate(node)
-    if not value.derived:
+    if not value.derived.startswith(HOST_MARK):
         return []
-    host = isinstance(node, ast.Attribute) and node.attr in rules.HOST_FIELDS
-    if not host and not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
-        return []
+    path = value.derived.lstrip(HOST_MARK)
     try:
-        whole = ast.parse(value.derived, mode="eval").body
+        whole = ast.parse(path, mode="eval").body
     except (SyntaxError, ValueError):
         return []
-    out: Guards = [(value.derived, rules.ADDRESS, whole)]
+    out: Guards = [(path, rules.ADDRESS, whole)]
     if isinstance(node, ast.Attribute) and path_of(node.value):
         out.append((path_of(node.value), rules.ADDRESS, node.value))
     return out
@@ -199,12 +189,15 @@ def of_each(frame: Frame, name: str, argument: ast.expr) -> Both:
 
 def of_method(frame: Frame, test: ast.Call, function: ast.Attribute, target: Value) -> Both:
     receiver, attr = function.value, function.attr
-    if attr in rules.PLAIN_TESTS and not test.args:
+    if attr in taint_functions.PLAIN_TESTS and not test.args:
         return about(frame, receiver, rules.EVERYTHING), []
     if attr in ("match", "fullmatch") and test.args:
         return pattern(frame, test, function, target)
     if attr == "startswith" and test.args:
         return beginning(frame, test, receiver)
+    if attr == "endswith" and test.args:
+        literal = frame.evaluate(test.args[0]).literal or ""
+        return (host_of(frame, receiver), []) if literal.startswith(".") else NONE
     if attr == "is_relative_to":
         return below(frame, [receiver], receiver), []
     if attr in ("issubset", "issuperset") and dotted(getattr(receiver, "func", receiver)) == "set":
@@ -292,7 +285,7 @@ def of_function(frame: Frame, test: ast.Call, target: Value) -> Both:
             if 0 <= place < len(test.args):
                 out.extend(about(frame, test.args[place], groups))
         return out, []
-    name = target.ref if target.ref in rules.GUARDS else target.ref.rpartition(".")[2]
-    if name in rules.GUARDS and test.args and rules.GUARDS[name]:
-        return about(frame, test.args[0], rules.GUARDS[name]), []
+    name = target.ref if target.ref in taint_functions.GUARDS else target.ref.rpartition(".")[2]
+    if name in taint_functions.GUARDS and test.args and taint_functions.GUARDS[name]:
+        return about(frame, test.args[0], taint_functions.GUARDS[name]), []
     return NONE

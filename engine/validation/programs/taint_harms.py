@@ -38,7 +38,7 @@ class Harm(NamedTuple):
     message: str
     reference: str
     owner: str = ""
-    index: int = -1
+    index: int = -1  # type: ignore[assignment]
 
 
 def harm_of(hit: Hit, label: Label, trace: Trace, value: Value, new: bool, severity: str = "") -> Harm | None:
@@ -75,8 +75,8 @@ def exempt(group: str, text: str | None) -> bool:
 def graded(hit: Hit, label: Label, trace: Trace, value: Value, new: bool) -> str:
     """The severity; "" when it is fine."""
     if label.kind == "source":
-        return "error"
-    if label.kind == "weak":
+        return "warning" if hit.group == rules.XXE else "error"
+    if label.kind == "weak":  # noqa: SIM102
         if hit.group == rules.COMMAND or (hit.group == rules.PATH and value.built and "/" in (value.text or "")):
             return "warning"
     if not new or NUMBER in trace.safe:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import ast
 from typing import Any, Union
 
-from engine.validation.programs.taint_rules import PROPAGATORS, SANITIZERS
+from engine.validation.programs.taint_functions import PROPAGATORS
+from engine.validation.programs.taint_rules import SANITIZERS
 from engine.validation.programs.taint_sinks import SINKS
 from engine.validation.programs.taint_values import Label, Value
 
 LIBRARIES = frozenset(name.partition(".")[0] for table in (SINKS, SANITIZERS, PROPAGATORS) for name in table)
 
-FunctionNode = Union[ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda]
+FunctionNode = Union[ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda]  # noqa: UP007
 
 
 class Hit:
@@ -204,7 +205,7 @@ class Project:
 def common(first: tuple[str, ...], second: tuple[str, ...]) -> int:
     """How many parts both begin with."""
     count = 0
-    for one, other in zip(first, second):
+    for one, other in zip(first, second, strict=False):
         if one != other:
             break
         count += 1

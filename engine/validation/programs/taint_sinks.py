@@ -129,7 +129,7 @@ SINKS: dict[str, Sink] = {
         SSRF,
         "urllib.request.urlopen urllib.request.urlretrieve urllib.urlopen urllib2.urlopen "
         "urllib.urlretrieve http.client.HTTPConnection http.client.HTTPSConnection httplib.HTTPConnection "
-        "wget.download tornado.httpclient.AsyncHTTPClient().fetch tornado.httpclient.HTTPClient().fetch pycurl.Curl().x "
+        "wget.download tornado.httpclient.AsyncHTTPClient().fetch tornado.httpclient.HTTPClient().fetch pycurl.Curl().x "  # noqa: E501
         "urllib.request.build_opener().open pandas.read_html feedparser.parse socket.create_connection.x",
         (0,),
         ("url", "fullurl", "host"),
@@ -179,7 +179,7 @@ SINKS: dict[str, Sink] = {
         "xml.etree.ElementTree.parse xml.etree.ElementTree.fromstring xml.etree.ElementTree.iterparse "
         "xml.etree.ElementTree.XML xml.etree.cElementTree.fromstring xml.etree.cElementTree.parse "
         "xml.dom.minidom.parseString xml.dom.minidom.parse xml.dom.pulldom.parseString xml.sax.parseString "
-        "xml.sax.parse xml.dom.pulldom.parse",
+        "xml.sax.parse xml.dom.pulldom.parse lxml.etree.fromstring lxml.etree.parse lxml.etree.XML",
         (0,),
         ("source", "text", "string"),
     ),

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
-from engine.validation.programs import taint_rules as rules
+from engine.validation.programs import taint_functions
 from engine.validation.programs.taint_frame import Env, Frame, path_of
 from engine.validation.programs.taint_modules import Function, dotted
 from engine.validation.programs.taint_values import (
@@ -130,7 +130,7 @@ def on_expression(frame: Frame, node: ast.Expr) -> bool:
     frame.evaluate(node.value)
     if isinstance(node.value, ast.Call):
         name = dotted(node.value.func)
-        if name in rules.ENDS or frame.evaluate(node.value.func).ref in rules.ENDS:
+        if name in taint_functions.ENDS or frame.evaluate(node.value.func).ref in taint_functions.ENDS:
             return True
         if isinstance(node.value.func, ast.Attribute) and node.value.func.attr == "relative_to":
             frame.narrow(frame.analysis.below(frame, node.value.func.value))

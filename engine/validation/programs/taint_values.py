@@ -26,6 +26,9 @@ NOT_WITH_TWO = "//"
 LOCAL = frozenset((BEGINS_WITH_SLASH, NOT_WITH_TWO))
 """Safe groups that only together make an address one of the same host."""
 
+HOST_MARK = "!"
+"""Before the path in `derived`: not the address itself, but its host."""
+
 NUMBER = "#number"
 """As a safe group of a parameter: said to be a number, so harmless unless something else is known to be passed."""
 
@@ -45,7 +48,7 @@ class Label(NamedTuple):
     file: str = ""
     line: int = 0
     owner: str = ""
-    index: int = -1
+    index: int = -1  # type: ignore[assignment]
 
 
 class Trace(NamedTuple):
@@ -149,7 +152,7 @@ def join(first: Value, second: Value) -> Value:
         return second if second.text is None else Value({}, second.built, None, "", second.fields)
     text = first.text
     if text != second.text:
-        begin = os.path.commonprefix([first.text or HOLE, second.text or HOLE]).partition(HOLE)[0]
+        begin = os.path.commonprefix([first.text or HOLE, second.text or HOLE]).partition(HOLE)[0]  # noqa: RUF071 - of texts
         longer = max(first.text or "", second.text or "", key=len)
         text = begin + HOLE + (longer[len(begin) :] if first.built or second.built else "")
     fields = first.fields if second.fields is None else second.fields

@@ -132,7 +132,7 @@ def view_of(frame: Frame, function: Function) -> tuple[str, str]:
             if path is not None and not name.startswith(("mock.", "responses.", "requests_mock.")):
                 fast = imports & {"fastapi", "starlette", "litestar"} or "{" in path
                 return ("fastapi" if fast else "flask"), path
-        if name in ("api_view", "csrf_exempt", "login_required", "require_POST", "require_http_methods", "require_GET"):
+        if name in ("api_view", "csrf_exempt", "login_required", "require_POST", "require_http_methods", "require_GET"):  # noqa: SIM102
             if "flask" not in imports and "flask_login" not in imports:
                 return "django", frame.analysis.routes.get(function.name, "")
     names = function.parameters
@@ -201,9 +201,9 @@ def defaults_of(function: Function) -> dict[str, ast.expr]:
     arguments = function.node.args
     found: dict[str, ast.expr] = {}
     names = function.parameters[: function.positional]
-    for name, default in zip(reversed(names), reversed(arguments.defaults)):
+    for name, default in zip(reversed(names), reversed(arguments.defaults), strict=False):
         found[name] = default
-    for argument, value in zip(arguments.kwonlyargs, arguments.kw_defaults):
+    for argument, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=False):
         if value is not None:
             found[argument.arg] = value
     return found

@@ -207,7 +207,7 @@ def test_a_pattern_that_matches_nothing_or_too_slowly_is_refused(pattern: str) -
         rules.check_pattern(pattern)
 
 
-@pytest.mark.parametrize("name", ["security", "", "Lint", "../lint"])
+@pytest.mark.parametrize("name", ["absent", "", "Lint", "../lint"])
 def test_a_check_that_does_not_exist_is_refused_by_name_with_those_that_do(name: str) -> None:
     with pytest.raises(ValueRefusedError) as caught:
         rules.check_check_name(name)

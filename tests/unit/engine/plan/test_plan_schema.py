@@ -52,7 +52,7 @@ BAD = [
     "{version: 1, steps: [{type: file_edit, path: x, insert: {text: a}}]}",
     "{version: 1, steps: [{type: file_create, path: x, content: a, mode: rwx}]}",
     "{version: 1, steps: [{type: validation, checks: []}]}",
-    "{version: 1, steps: [{type: validation, checks: [security]}]}",
+    "{version: 1, steps: [{type: validation, checks: [absent]}]}",
     "{version: 1, sandbox: {network: host}, steps: [{type: command, run: x}]}",
     "{version: 1, findings: {fail_on: fatal}, steps: [{type: command, run: x}]}",
     "{version: 1, findings: {ignore: [{}]}, steps: [{type: command, run: x}]}",

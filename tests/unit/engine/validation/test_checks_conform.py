@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.plan.rules import AVAILABLE_CHECKS
 from engine.validation.lint import LintCheck
+from engine.validation.security import SecurityCheck
 from engine.validation.service import CHECKS, KNOWN_CHECKS
 from engine.validation.syntax import SyntaxCheck
 from engine.validation.type import TypeCheck
@@ -50,6 +51,19 @@ class TestType(ValidatorSuite):
     bad = Sample(
         {"a.py": "def f(x: int) -> str:\n    return x\n\n\nf('')\n"},
         frozenset({("return-value", "a.py", 2), ("arg-type", "a.py", 5)}),
+    )
+
+
+class TestSecurity(ValidatorSuite):
+    check = SecurityCheck()
+    nothing = "yarn.lock"
+    good = Sample(GOOD | {"a.js": "const x = 1;\n", "page.html": "<p>{{ x }}</p>\n"})
+    bad = Sample(
+        {
+            "a.py": "import os, sys\nfrom flask import request\n\n\ndef f():\n    os.system('ls ' + request.args['x'])\n",  # noqa: E501
+            "b.js": "document.body.innerHTML = location.hash;\n",
+        },
+        frozenset({("command-injection", "a.py", 6), ("xss", "b.js", 1)}),
     )
 
 

@@ -62,5 +62,5 @@ def test_names_that_look_like_options_or_argument_files_are_handed_over_as_paths
 
 
 def test_changed_files_that_concern_no_check_are_not_handed_over() -> None:
-    changed = [b"Icon\r", b"a\xff.bin", b"src", b"setup.cfg", b"node_modules/a/package.json", b".venv/x.py"]
+    changed = [b"Icon\r", b"a\xff.bin", b"src", b"data.bin", b"node_modules/a/package.json", b".venv/x.py"]
     assert select(changed, None) == Selection(())

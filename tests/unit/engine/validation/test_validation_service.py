@@ -40,8 +40,8 @@ def test_names_come_once_and_in_the_order_of_reports() -> None:
 
 async def test_an_unknown_check_is_refused_with_the_names_that_exist() -> None:
     sandbox = Ended(None)
-    with pytest.raises(NotFoundError, match="no check is called 'security'; did you mean syntax, lint, type") as caught:
-        await ValidationService().check(["lint", "security"], sandbox, None, None, MINUTE)
+    with pytest.raises(NotFoundError, match="no check is called 'absent'; did you mean syntax, lint, type") as caught:
+        await ValidationService().check(["lint", "absent"], sandbox, None, None, MINUTE)
     assert caught.value.near == KNOWN_CHECKS
     assert sandbox.runs == 0
 

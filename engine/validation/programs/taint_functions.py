@@ -1,0 +1,195 @@
+"""What the taint engine knows of functions: those that pass values on, those that test them, those that end. Tables
+only.
+"""
+
+from __future__ import annotations
+
+from engine.validation.programs.taint_rules import ADDRESS
+
+PROPAGATORS = frozenset(
+    [
+        "str",
+        "bytes",
+        "repr",
+        "ascii",
+        "list",
+        "tuple",
+        "set",
+        "frozenset",
+        "sorted",
+        "reversed",
+        "iter",
+        "next",
+        "dict",
+        "enumerate",
+        "zip",
+        "map",
+        "filter",
+        "min",
+        "max",
+        "bytearray",
+        "memoryview",
+        "vars",
+        "getattr",
+        "format",
+        "copy.copy",
+        "copy.deepcopy",
+        "json.loads",
+        "json.dumps",
+        "json.load",
+        "os.path.join",
+        "os.path.normpath",
+        "os.path.abspath",
+        "os.path.realpath",
+        "os.path.expanduser",
+        "os.path.expandvars",
+        "os.path.dirname",
+        "os.path.splitext",
+        "os.path.split",
+        "os.fspath",
+        "os.fsencode",
+        "os.fsdecode",
+        "pathlib.Path",
+        "pathlib.PurePath",
+        "pathlib.PosixPath",
+        "pathlib.PurePosixPath",
+        "urllib.parse.urlparse",
+        "urllib.parse.urlsplit",
+        "urllib.parse.unquote",
+        "urllib.parse.unquote_plus",
+        "urllib.parse.urljoin",
+        "urllib.parse.parse_qs",
+        "urllib.parse.urlunparse",
+        "urllib.parse.quote",
+        "urllib.parse.parse_qsl",
+        "urllib.unquote",
+        "html.unescape",
+        "base64.b64decode",
+        "base64.urlsafe_b64decode",
+        "base64.standard_b64decode",
+        "base64.decodebytes",
+        "base64.b32decode",
+        "base64.b16decode",
+        "binascii.unhexlify",
+        "codecs.decode",
+        "codecs.encode",
+        "io.StringIO",
+        "io.BytesIO",
+        "textwrap.dedent",
+        "textwrap.indent",
+        "textwrap.shorten",
+        "string.Template",
+        "re.sub",
+        "re.escape",
+        "re.findall",
+        "re.split",
+        "zlib.decompress",
+        "gzip.decompress",
+        "bz2.decompress",
+        "lzma.decompress",
+        "shlex.split",
+        "itertools.chain",
+        "functools.reduce",
+        "collections.OrderedDict",
+        "collections.defaultdict",
+        "typing.cast",
+        "werkzeug.urls.url_unquote",
+        "six.text_type",
+        "six.ensure_str",
+        "django.utils.encoding.force_str",
+        "django.utils.encoding.smart_str",
+        "urllib.request.Request",
+        "string.capwords",
+        "unicodedata.normalize",
+        "posixpath.join",
+        "ntpath.join",
+        "urllib.parse.unquote_to_bytes",
+        "sqlparse.format",
+        "asyncio.wait_for",
+        "asyncio.shield",
+        "asyncio.gather",
+        "collections.ChainMap",
+        "types.SimpleNamespace",
+        "yaml.safe_load",
+        "dataclasses.asdict",
+        "dataclasses.replace",
+        "operator.itemgetter",
+        "jinja2.Markup",
+        "subprocess.list2cmdline",
+    ]
+)
+"""Functions whose results have the origins of their arguments."""
+
+DERIVING = frozenset(
+    [
+        "urllib.parse.urlparse",
+        "urllib.parse.urlsplit",
+        "urlparse.urlparse",
+        "pathlib.Path",
+        "pathlib.PurePath",
+        "str",
+        "os.path.realpath",
+        "os.path.abspath",
+        "os.path.normpath",
+        "yarl.URL",
+        "furl.furl",
+        "httpx.URL",
+        "tldextract.extract",
+    ]
+)
+"""Propagators whose result stands for the variable that it was made of, so that a test of it is a test of that."""
+
+HOST_FIELDS = frozenset(("netloc", "hostname", "host", "registered_domain", "domain"))
+
+GUARDS: dict[str, frozenset[str]] = {
+    "django.utils.http.url_has_allowed_host_and_scheme": ADDRESS,
+    "django.utils.http.is_safe_url": ADDRESS,
+    "url_has_allowed_host_and_scheme": ADDRESS,
+    "is_safe_url": ADDRESS,
+    "is_safe_redirect_url": ADDRESS,
+    "is_safe_redirect": ADDRESS,
+    "is_allowed_url": ADDRESS,
+    "is_allowed_host": ADDRESS,
+    "keyword.iskeyword": frozenset(),
+}
+"""Functions that tell whether their first argument is harmless; those of the project are looked into instead."""
+
+PLAIN_TESTS = frozenset(["isdigit", "isalnum", "isidentifier", "isnumeric", "isdecimal", "isalpha"])
+"""Methods of text that only letters, digits and underscores pass."""
+
+ENDS = frozenset(
+    [
+        "sys.exit",
+        "exit",
+        "quit",
+        "os._exit",
+        "os.abort",
+        "flask.abort",
+        "abort",
+        "werkzeug.exceptions.abort",
+        "bottle.abort",
+        "pytest.fail",
+        "pytest.skip",
+        "parser.error",
+        "ctx.abort",
+        "ctx.fail",
+    ]
+)
+"""Functions that do not return."""
+
+PASSERS: dict[str, tuple[int, int]] = {
+    "functools.partial": (0, 1),
+    "partial": (0, 1),
+    "asyncio.to_thread": (0, 1),
+    "map": (0, 1),
+    "submit": (0, 1),
+    "run_in_executor": (1, 2),
+    "starlette.concurrency.run_in_threadpool": (0, 1),
+    "fastapi.concurrency.run_in_threadpool": (0, 1),
+    "apply_async": (0, 1),
+    "call_soon": (0, 1),
+    "call_later": (1, 2),
+    "sync_to_async": (0, 1),
+    "add_task": (0, 1),
+}
+"""Functions that call another: the place of that other among the arguments, and of what it is given first."""

@@ -1,0 +1,3 @@
+import socket
+server = socket.socket()
+server.bind(("", 9000))  # expect: bind-all

@@ -1,0 +1,3 @@
+import socket
+server = socket.socket()
+server.bind("/run/app.sock")

@@ -1,0 +1,5 @@
+def view(request):
+    source = request.body.decode()
+    scope = {"source": source}
+    exec("x = 1", scope)
+    return scope

@@ -1,0 +1,2 @@
+def apply(rule, row):
+    return eval(rule, {}, row)  # expect: code-injection

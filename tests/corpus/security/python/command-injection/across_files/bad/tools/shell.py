@@ -1,0 +1,4 @@
+import subprocess
+
+def run(command):
+    return subprocess.run(command, shell=True, capture_output=True).stdout

@@ -1,0 +1,8 @@
+import asyncio
+from fastapi import FastAPI
+app = FastAPI()
+
+@app.get("/dig")
+async def dig(domain: str):
+    process = await asyncio.create_subprocess_shell(f"dig +short {domain}")  # expect: command-injection
+    await process.wait()

@@ -1,0 +1,6 @@
+from flask import Flask
+app = Flask(__name__)
+app.config["WTF_CSRF_ENABLED"] = True
+
+class TestConfig:
+    WTF_CSRF_ENABLED = False

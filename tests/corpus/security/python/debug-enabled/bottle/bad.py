@@ -1,0 +1,2 @@
+import bottle
+bottle.run(host="localhost", debug=True)  # expect: debug-enabled

@@ -1,0 +1,4 @@
+import asyncio
+import bottle
+bottle.run(host="localhost")
+asyncio.Runner(debug=False)

@@ -1,0 +1,2 @@
+import tempfile as tf
+NAME = tf.mktemp(dir="/var/spool")  # expect: insecure-temporary-file

@@ -1,0 +1,2 @@
+import tempfile as tf
+NAME = tf.mkdtemp(dir="/var/spool")

@@ -1,0 +1,2 @@
+def log(text):
+    open("/var/log/app.log", "a").write(text)

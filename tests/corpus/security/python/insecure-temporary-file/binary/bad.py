@@ -1,0 +1,3 @@
+def dump(data):
+    with open("/tmp/image.png", "wb") as stream:  # expect: insecure-temporary-file
+        stream.write(data)

@@ -1,0 +1,4 @@
+import tempfile
+
+def make():
+    return open(tempfile.mktemp(), "w")  # expect: insecure-temporary-file

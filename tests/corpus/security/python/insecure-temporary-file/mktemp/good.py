@@ -1,0 +1,4 @@
+import tempfile
+
+def make():
+    return tempfile.NamedTemporaryFile("w")

@@ -1,0 +1,5 @@
+from tempfile import mktemp
+
+def make():
+    path = mktemp(suffix=".csv")  # expect: insecure-temporary-file
+    return path

@@ -1,0 +1,5 @@
+from tempfile import mkstemp
+
+def make():
+    handle, path = mkstemp(suffix=".csv")
+    return handle, path

@@ -1,0 +1,5 @@
+import tornado.web
+
+class Login(tornado.web.RequestHandler):
+    def post(self):
+        self.redirect(self.get_argument("next", "/"))  # expect: open-redirect

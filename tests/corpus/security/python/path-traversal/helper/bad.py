@@ -1,0 +1,12 @@
+import os
+import shutil
+from flask import Flask, request
+app = Flask(__name__)
+
+def full(name):
+    return os.path.join("/srv", name)
+
+@app.route("/rm", methods=["DELETE"])
+def rm():
+    shutil.rmtree(full(request.args["dir"]))  # expect: path-traversal
+    return {}

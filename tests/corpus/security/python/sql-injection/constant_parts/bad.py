@@ -1,0 +1,3 @@
+def purge(cursor, tables):
+    for table in tables:
+        cursor.execute(f"DELETE FROM {table}")  # expect: sql-injection

@@ -1,0 +1,5 @@
+from .models import Entry
+
+def entries(request):
+    tag = request.GET["tag"]
+    return Entry.objects.extra(where=["tag = %s"], params=[tag])

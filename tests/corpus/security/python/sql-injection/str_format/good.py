@@ -1,0 +1,7 @@
+import pymysql
+
+def load(conn, order_id):
+    cursor = conn.cursor(pymysql.cursors.DictCursor)
+    query = "SELECT * FROM orders WHERE id = {} AND deleted = 0".format(int(order_id))
+    cursor.execute(query)
+    return cursor.fetchone()

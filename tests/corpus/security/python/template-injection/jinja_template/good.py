@@ -1,0 +1,5 @@
+from flask import request
+from jinja2 import Template
+
+def mail():
+    return Template("Dear {{ user }}").render(user=request.form["body"])

@@ -1,0 +1,4 @@
+import aiohttp
+
+def connector(context):
+    return aiohttp.TCPConnector(ssl=context)

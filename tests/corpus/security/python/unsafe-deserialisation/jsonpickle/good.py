@@ -1,0 +1,4 @@
+import jsonpickle
+
+def view(request, thing):
+    return jsonpickle.encode(thing)

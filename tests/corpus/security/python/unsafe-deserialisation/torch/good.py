@@ -1,0 +1,4 @@
+import torch
+
+def weights(path):
+    return torch.load(path, map_location="cpu", weights_only=True)

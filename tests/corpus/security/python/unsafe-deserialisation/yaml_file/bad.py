@@ -1,0 +1,5 @@
+import yaml
+
+def settings(path):
+    with open(path) as stream:
+        return yaml.load(stream)  # expect: unsafe-deserialisation

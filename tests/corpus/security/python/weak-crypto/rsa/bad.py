@@ -1,0 +1,4 @@
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+def pair():
+    return rsa.generate_private_key(public_exponent=65537, key_size=1024)  # expect: weak-crypto

@@ -1,0 +1,4 @@
+from django.http import HttpResponse
+
+def show(request):
+    return HttpResponse("<p>" + request.GET.get("q", "") + "</p>")  # expect: xss

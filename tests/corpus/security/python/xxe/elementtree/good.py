@@ -1,0 +1,5 @@
+import defusedxml.ElementTree as ET
+from flask import request
+
+def parse():
+    return ET.fromstring(request.data)
