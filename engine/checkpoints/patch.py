@@ -23,6 +23,8 @@ MAX_TEXT_BYTES: Final = 4 << 20
 """A larger file goes as a binary patch."""
 
 _NO_ID: Final = b"0" * 40
+_RECORDED: Final = frozenset({0o644, 0o755, 0o664, 0o775})
+"""Permissions that a file has after `git apply`, by the usual masks."""
 _NO_NEWLINE: Final = b"\n\\ No newline at end of file\n"
 _AMBIGUOUS: Final = re.compile(rb" /|/ | b/")
 """Names that git itself cannot tell apart in a `diff --git` line of a binary file unless they are quoted."""
@@ -64,10 +66,22 @@ def write_patch(found: Sequence[Change], old: Tree, new: Tree, out: BinaryIO) ->
         if change.kind is ChangeKind.MODE_CHANGED and _is_same_to_git(change, old, new):
             left_out.append(LeftOut(change.path, "git records only whether a file can be executed"))
             continue
+        if change.kind is not ChangeKind.MODE_CHANGED and (lost := _mode_lost(change)):
+            left_out.append(LeftOut(change.path, lost))
         for pair in pairs(change, old, new):
             for line in patch_lines(pair):
                 out.write(line)
     return left_out
+
+
+def _mode_lost(change: Change) -> str:
+    """What git does not record of the permissions of a new file, or of one that got others; "" for usual ones."""
+    old, new = change.old, change.new
+    if new is None or new.kind is not EntryKind.FILE or new.mode in _RECORDED:
+        return ""
+    if old is not None and old.mode == new.mode:
+        return ""
+    return f"its mode {new.mode:04o}: git records only whether a file can be executed"
 
 
 def _is_leaf(entry: Entry | None) -> TypeGuard[Entry]:

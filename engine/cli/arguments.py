@@ -391,9 +391,8 @@ def _add_diff_and_export(commands: Commands) -> None:
     )
     _add_id(diff)
     diff.add_argument("range", metavar="A..B", nargs="?", help="checkpoints; `A` means A..head (default: all changes)")
-    form = diff.add_mutually_exclusive_group()
-    form.add_argument("--stat", action="store_true", help="only files and line counts")
-    _add_json(form)
+    diff.add_argument("--stat", action="store_true", help="only files and line counts")
+    _add_json(diff)
     diff.add_argument("--exit-code", action="store_true", help="exit 1 when there are differences")
     export = commands.add(
         "export",
@@ -440,13 +439,14 @@ def _add_care(commands: Commands) -> None:
     image.add_argument("variant", nargs="?", metavar="VARIANT", help="of a variant with tools for single checks: web")
     image.add_argument("--force", action="store_true", help="build even when it is current")
     _add_json(image)
-    commands.add(
+    schema = commands.add(
         "schema",
         "plan:schema",
         Needs.NOTHING,
         "print the JSON Schema of plan files",
         "sandstone schema > plan.schema.json",
     )
+    _add_json(schema, "the same: it is JSON")
     version = commands.add("version", "care:version", Needs.NOTHING, "print the version", "sandstone version --json")
     _add_json(version)
 

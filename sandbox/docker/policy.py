@@ -177,7 +177,8 @@ def _ulimits() -> list[dict[str, Any]]:
 def _tmpfs(tmp_bytes: int, image: ImageFacts) -> dict[str, str]:
     owner = f"uid={SANDBOX_UID},gid={SANDBOX_UID}"
     mounts = {
-        "/tmp": f"rw,exec,nosuid,nodev,size={tmp_bytes},nr_inodes=65536,mode=1777",
+        # runc up to 1.1 gives a tmpfs the mode of the image's own directory, whatever is asked for: own it, too.
+        "/tmp": f"rw,exec,nosuid,nodev,size={tmp_bytes},nr_inodes=65536,mode=1777,{owner}",
         "/run": f"rw,noexec,nosuid,nodev,size={_RUN_BYTES},nr_inodes=256,mode=755",
         HOME: f"rw,exec,nosuid,nodev,size={_HOME_BYTES},nr_inodes=16384,mode=700,{owner}",
     }

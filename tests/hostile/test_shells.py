@@ -167,6 +167,21 @@ async def test_an_image_whose_shell_is_none_is_refused(world: DockerWorld, image
         await world.provider.claim(replace(world.spec, image_id=image), world.store.new_layer())
 
 
+async def test_tmp_can_be_written_to_also_where_the_image_has_it_for_root_alone(
+    world: DockerWorld, images: ImageMaker
+) -> None:
+    """Images made by `docker import` often do; some versions of runc keep the mode of the image's directory."""
+    found = shutil.which("busybox")
+    if found is None:
+        pytest.skip("no static busybox on this machine (Debian: busybox-static)")
+    binary = await asyncio.to_thread(Path(found).read_bytes)
+    image = await asyncio.to_thread(images.of_files, {"bin/sh": binary, "bin/id": binary, "tmp/kept": b""})
+    sandbox = await world.provider.claim(replace(world.spec, image_id=image), world.store.new_layer())
+    result = await sandbox.run(ExecRequest("echo written >/tmp/file && read line </tmp/file && echo $line"))
+    await sandbox.close()
+    assert (result.exit_code, result.stdout.text()) == (0, b"written\n")
+
+
 async def test_what_an_image_says_of_itself_does_not_bind_us(world: DockerWorld, images: ImageMaker) -> None:
     """ENTRYPOINT, USER, ENV, VOLUME, HEALTHCHECK and WORKDIR of the image are overridden."""
     found = shutil.which("busybox")

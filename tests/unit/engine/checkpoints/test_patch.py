@@ -138,6 +138,23 @@ def test_what_a_patch_cannot_say_is_left_out_and_told(bench: Bench) -> None:
     assert set(left_out) == {b"private", b"void", b".git", b".git/config", b"pipe", b"src"}
 
 
+def test_permissions_that_git_does_not_record_are_told_though_the_file_is_in_the_patch(bench: Bench) -> None:
+    (bench.project / "edited").write_text("old\n")
+    bench.start()
+    (bench.head / "key").write_text("k\n")
+    (bench.head / "key").chmod(0o600)
+    (bench.head / "edited").write_text("new\n")
+    (bench.head / "edited").chmod(0o640)
+    (bench.head / "usual").write_text("u\n")
+    bench.seal()
+    patch, left_out = patch_of(bench)
+    assert left_out == {
+        b"key": "its mode 0600: git records only whether a file can be executed",
+        b"edited": "its mode 0640: git records only whether a file can be executed",
+    }
+    assert all(name in patch for name in (b"b/key", b"b/edited", b"b/usual"))
+
+
 def test_a_patch_is_not_made_of_content_that_is_not_what_was_recorded(changed: Bench) -> None:
     (changed.head / "src/new.py").write_text("bad")
     with pytest.raises(LayerCorruptError):

@@ -61,7 +61,7 @@ GOLDEN: dict[str, Any] = {
         ],
         "LogConfig": {"Type": "none", "Config": {}},
         "Tmpfs": {
-            "/tmp": "rw,exec,nosuid,nodev,size=33554432,nr_inodes=65536,mode=1777",
+            "/tmp": "rw,exec,nosuid,nodev,size=33554432,nr_inodes=65536,mode=1777,uid=60990,gid=60990",
             "/run": "rw,noexec,nosuid,nodev,size=1048576,nr_inodes=256,mode=755",
             "/home/sandbox": ("rw,exec,nosuid,nodev,size=67108864,nr_inodes=16384,mode=700,uid=60990,gid=60990"),
             "/data": "rw,exec,nosuid,nodev,size=1048576,nr_inodes=256,mode=755,uid=60990,gid=60990",
