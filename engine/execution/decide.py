@@ -87,8 +87,32 @@ def ancestry(checkpoints: Sequence[CheckpointRecord], checkpoint_id: str) -> lis
 
 def undone_steps(steps: Sequence[StepRecord], checkpoints: Sequence[CheckpointRecord], target: str) -> list[StepRecord]:
     """The succeeded steps whose effect is not part of checkpoint `target`."""
-    kept = {record.id for record in ancestry(checkpoints, target)}
-    return [step for step in steps if step.state is StepState.SUCCEEDED and step.checkpoint not in kept]
+    held = _held(steps, checkpoints, target)
+    return [step for step in steps if step.state is StepState.SUCCEEDED and step.id not in held]
+
+
+def redone_steps(steps: Sequence[StepRecord], checkpoints: Sequence[CheckpointRecord], target: str) -> dict[int, str]:
+    """The steps whose effect is part of checkpoint `target` though they do not count as succeeded, or not by it: the
+    index of each, and the checkpoint that has it. They come back with a head that is moved to where it was before."""
+    held = _held(steps, checkpoints, target)
+    return {
+        step.index: held[step.id]
+        for step in steps
+        if step.id in held
+        and (step.state in _GONE or (step.state is StepState.SUCCEEDED and step.checkpoint != held[step.id]))
+    }
+
+
+def _held(steps: Sequence[StepRecord], checkpoints: Sequence[CheckpointRecord], target: str) -> dict[str, str]:
+    """Of every step whose effect is part of checkpoint `target`: the checkpoint that it left. (What a fork began with
+    is in checkpoints that belong to no step of it.)"""
+    line = ancestry(checkpoints, target)
+    left = {record.step_id: record.id for record in reversed(line) if record.step_id is not None}
+    known = {record.id for record in line}
+    return left | {step.id: step.checkpoint for step in steps if step.checkpoint in known and step.checkpoint}
+
+
+_GONE = (StepState.ROLLED_BACK, StepState.FAILED, StepState.SKIPPED)
 
 
 def steps_done(steps: Sequence[StepRecord]) -> int:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from engine.errors import NotFoundError
 from engine.events.types import EventKind
-from engine.execution.decide import undone_steps
+from engine.execution.decide import redone_steps, undone_steps
 from engine.execution.writer import JournalWriter
 from engine.failpoints import EnginePoint
 from engine.journal.journal import Transaction, checkpoint_among
@@ -68,17 +68,23 @@ class RollbackService:
     ) -> list[StepRecord]:
         """Move the head to `target`; returns the steps as they are afterwards.
 
-        Steps whose effect is no longer below the head become `rolled_back`. With `reopen` (by hand) failed and
-        skipped steps become `pending` too, so that a resume runs them again.
+        Steps whose effect is no longer below the head become `rolled_back`. With `reopen` (by hand) those whose effect
+        is below it again have succeeded, and other failed and skipped steps become `pending`, so that a resume runs
+        them again.
         Emits rollback-started and rollback-completed. also: further writes of the same transaction.
         """
-        reopened = {step.index for step in steps if reopen and step.state in (StepState.FAILED, StepState.SKIPPED)}
+        over = {step.index for step in steps if reopen and step.state in (StepState.FAILED, StepState.SKIPPED)}
 
-        def change(tx: Transaction) -> set[int]:
-            undone = {step.index for step in undone_steps(steps, tx.checkpoints(execution_id), target.id)}
+        def change(tx: Transaction) -> tuple[set[int], dict[int, str], set[int]]:
+            checkpoints = tx.checkpoints(execution_id)
+            undone = {step.index for step in undone_steps(steps, checkpoints, target.id)}
+            redone = redone_steps(steps, checkpoints, target.id) if reopen else {}
+            reopened = over - redone.keys()
             tx.emit(execution_id, EventKind.ROLLBACK_STARTED, None, to=target.id, name=target.name, reason=reason)
             for index in undone:
                 tx.move_step(execution_id, index, StepState.ROLLED_BACK)
+            for index, checkpoint in redone.items():
+                tx.move_step(execution_id, index, StepState.SUCCEEDED, checkpoint=checkpoint)
             for index in reopened:
                 tx.move_step(execution_id, index, StepState.PENDING)
             tx.set_execution(execution_id, head=target.id)
@@ -92,14 +98,16 @@ class RollbackService:
             if request is not None:
                 tx.remember(request, execution_id, target.id)
             also(tx)
-            return undone
+            return undone, redone, reopened
 
         reached(EnginePoint.BEFORE_ROLLBACK)
-        undone = await self._writer.write(change)
+        undone, redone, reopened = await self._writer.write(change)
         reached(EnginePoint.AFTER_ROLLBACK)
         return [
             replace(step, state=StepState.ROLLED_BACK)
             if step.index in undone
+            else replace(step, state=StepState.SUCCEEDED, checkpoint=redone[step.index])
+            if step.index in redone
             else replace(step, state=StepState.PENDING)
             if step.index in reopened
             else step

@@ -64,12 +64,13 @@ STEP_MOVES: Final[Mapping[StepState, frozenset[StepState]]] = MappingProxyType(
         _S.PENDING: frozenset({_S.RUNNING, _S.SKIPPED}),
         _S.RUNNING: frozenset({_S.SUCCEEDED, _S.FAILED, _S.PENDING}),
         _S.SUCCEEDED: frozenset({_S.ROLLED_BACK}),
-        _S.FAILED: frozenset({_S.PENDING}),
-        _S.SKIPPED: frozenset({_S.PENDING}),
-        _S.ROLLED_BACK: frozenset({_S.RUNNING, _S.SKIPPED}),
+        _S.FAILED: frozenset({_S.PENDING, _S.SUCCEEDED}),
+        _S.SKIPPED: frozenset({_S.PENDING, _S.SUCCEEDED}),
+        _S.ROLLED_BACK: frozenset({_S.RUNNING, _S.SKIPPED, _S.SUCCEEDED}),
     }
 )
-"""running -> pending: the attempt was interrupted (cancel, death of the controller) and left no trace."""
+"""running -> pending: the attempt was interrupted (cancel, death of the controller) and left no trace. To succeeded
+from others than running: the head was moved by hand to where the step's effect is."""
 
 ENDED: Final = frozenset({_E.COMPLETED, _E.FAILED, _E.CANCELLED})
 """States in which nothing runs and nothing will without a rollback."""

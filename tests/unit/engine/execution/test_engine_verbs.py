@@ -92,6 +92,23 @@ async def test_rollback_by_hand_pauses_and_resume_runs_the_rest_again(tmp_path: 
         assert len(here.journal.checkpoints(record.id)) == 4
 
 
+async def test_a_head_that_is_moved_to_where_steps_had_been_has_them_done_and_resume_runs_only_the_rest(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as here:
+        here.commands["work"] = Scripted(exit_code=1)
+        record = await here.engine.execute_plan(plan_of([CREATE, command("work")]), here.project)
+        assert states(here, record.id) == ["rolled_back", "failed"]
+        assert (await here.engine.rollback(record.id, "c1")).id == "c1"
+        assert states(here, record.id) == ["succeeded", "pending"]
+        here.commands["work"] = Scripted(effect=lambda tree: (tree / "out").write_text("x"))
+        await here.engine.resume(record.id)
+        assert (await here.engine.wait(record.id)).state is ExecutionState.COMPLETED
+        assert states(here, record.id) == ["succeeded", "succeeded"]
+        first = here.journal.steps(record.id)[0]
+        assert (first.checkpoint, first.attempts) == ("c1", 1)
+
+
 async def test_rollback_knows_its_limits(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         record = await here.engine.execute_plan(plan_of([CREATE, FIX]), here.project)
