@@ -97,7 +97,7 @@ async def test_a_head_that_is_moved_to_where_steps_had_been_has_them_done_and_re
 ) -> None:
     async with world(tmp_path) as here:
         here.commands["work"] = Scripted(exit_code=1)
-        record = await here.engine.execute_plan(plan_of([CREATE, command("work")]), here.project)
+        record = await here.engine.execute_plan(plan_of([CREATE, command("work", "work")]), here.project)
         assert states(here, record.id) == ["rolled_back", "failed"]
         assert (await here.engine.rollback(record.id, "c1")).id == "c1"
         assert states(here, record.id) == ["succeeded", "pending"]
