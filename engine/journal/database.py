@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
@@ -25,6 +26,7 @@ from engine.journal.schema import SCHEMA_VERSION, SCRIPTS
 from sandbox.workspace.sealed import install, schema_check
 
 BUSY_TIMEOUT_S: Final = 20.0
+_RETRY_S: Final = 0.01
 LOG_LIMIT_BYTES: Final = 16 * 1024 * 1024
 """To this the write-ahead log goes back when no reader holds it any more."""
 
@@ -49,7 +51,7 @@ class Database:
             )
         try:
             with typed_errors(path):
-                self._prepare()
+                self._prepare(busy_timeout_s)
                 with self.reading():
                     ledger = read_ledger(self.connection)
             self._mark = Mark(mark_path(path), Marked(ledger.journal_id, ledger.commits))
@@ -57,15 +59,28 @@ class Database:
             self.connection.close()
             raise
 
-    def _prepare(self) -> None:
+    def _prepare(self, busy_timeout_s: float) -> None:
         install(self.connection)
         run = self.connection.execute
-        run("PRAGMA journal_mode=WAL")
+        self._write_ahead(busy_timeout_s)
         run("PRAGMA synchronous=FULL")
         run("PRAGMA foreign_keys=ON")
         run(f"PRAGMA journal_size_limit={LOG_LIMIT_BYTES}")
         if self._version() != SCHEMA_VERSION:
             self._migrate()
+
+    def _write_ahead(self, busy_timeout_s: float) -> None:
+        """Switch to WAL. SQLite does not wait by itself where two processes make the switch at once: one is refused."""
+        deadline = time.monotonic() + busy_timeout_s
+        while True:
+            try:
+                self.connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_RETRY_S)
+            else:
+                return
 
     def _version(self) -> int:
         (found,) = self.connection.execute("PRAGMA user_version").fetchone()
