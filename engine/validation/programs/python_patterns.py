@@ -44,8 +44,6 @@ SERVERS = frozenset(
 )
 SHORT_KEY = 2048
 
-Context = tuple[str, str]
-
 
 class Place(NamedTuple):
     """A node, the function that it is in, and the names of what it is given to."""
@@ -108,7 +106,7 @@ def places(tree: ast.Module) -> Iterator[Place]:
         if isinstance(node, (ast.Call, ast.Assign, ast.Attribute)):
             yield Place(node, function, target)
         if isinstance(node, ast.Dict):
-            for key, value in zip(node.keys, node.values, strict=False):
+            for key, value in zip(node.keys, node.values):
                 name = str(key.value)[:40] if isinstance(key, ast.Constant) else ""
                 stack.append(Place(value, function, f"{target} {name}"))
             continue

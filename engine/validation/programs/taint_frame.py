@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from typing import Any
+from typing import Any, FrozenSet, List, Tuple
 
 from engine.validation.programs.taint_modules import Class, Function, Module
 from engine.validation.programs.taint_values import CONSTANT, UNKNOWN, Value, join, safe_for
 
-Guards = list[tuple[str, frozenset[str], ast.expr]]
+Guards = List[Tuple[str, FrozenSet[str], ast.expr]]
 """Access paths, what a test has made them safe for, and the expressions themselves."""
 
 MAX_PATH = 4

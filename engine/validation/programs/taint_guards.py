@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Any
+from typing import Any, Tuple
 
 from engine.validation.programs import taint_functions
 from engine.validation.programs import taint_rules as rules
@@ -17,7 +17,7 @@ from engine.validation.programs.taint_modules import dotted
 from engine.validation.programs.taint_sinks import FIXED_HOST
 from engine.validation.programs.taint_values import ALL, BEGINS_WITH_SLASH, HOST_MARK, NORMAL, NOT_WITH_TWO, Value
 
-Both = tuple[Guards, Guards]
+Both = Tuple[Guards, Guards]
 
 NONE: Both = ([], [])
 ANYTHING = re.compile(r"(?<!\\)\.[*+]|\[\^|\\S[*+]|\\D[*+]")

@@ -201,9 +201,9 @@ def defaults_of(function: Function) -> dict[str, ast.expr]:
     arguments = function.node.args
     found: dict[str, ast.expr] = {}
     names = function.parameters[: function.positional]
-    for name, default in zip(reversed(names), reversed(arguments.defaults), strict=False):
+    for name, default in zip(reversed(names), reversed(arguments.defaults)):
         found[name] = default
-    for argument, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=False):
+    for argument, value in zip(arguments.kwonlyargs, arguments.kw_defaults):
         if value is not None:
             found[argument.arg] = value
     return found
