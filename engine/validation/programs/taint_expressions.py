@@ -281,9 +281,7 @@ def comprehension(frame: Frame, node: Any) -> Value:
 
 def lambda_(frame: Frame, node: ast.Lambda) -> Value:
     function = Function(f"{frame.key}/lambda@{node.lineno}.{node.col_offset}", node, frame.module, None, frame.env)
-    frame.inner.append(function)
-    frame.analysis.inner[function.key] = function
-    return named(function.key)
+    return frame.define(function)
 
 
 def walrus(frame: Frame, node: Any) -> Value:

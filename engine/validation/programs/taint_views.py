@@ -39,6 +39,22 @@ GIVEN_BY_FRAMEWORK = frozenset(["Depends", "Security", "Inject", "Provide", "inj
 NAMES_OF_KEYS = re.compile(r"(?:^|_)(?:id|pk|uuid|year|month|day|page|num|count)$")
 RESPONSES = frozenset(("Response", "BackgroundTasks", "WebSocket", "HttpResponse", "SecurityScopes"))
 
+WEB = frozenset(
+    [
+        "flask",
+        "flask_restful",
+        "flask_restx",
+        "django",
+        "rest_framework",
+        "tornado",
+        "starlette",
+        "falcon",
+        "sanic",
+        "quart",
+    ]
+)
+"""Packages one of which a file with classes of views imports."""
+
 
 def enter(frame: Frame, function: Function) -> None:
     """Give the parameters of `function` their first values."""
@@ -151,6 +167,8 @@ def of_class(frame: Frame, function: Function) -> tuple[str, str]:
     owner = function.owner
     bases = [base.rpartition(".")[2] for base in owner.bases] if owner else []
     if function.name not in rules.VIEW_METHODS or not any(base.endswith(rules.VIEW_CLASSES) for base in bases):
+        return "", ""
+    if not frame.module.imports & WEB:
         return "", ""
     path = frame.analysis.routes.get(owner.name if owner else "", "")
     if any(base.endswith("Handler") for base in bases):
