@@ -37,7 +37,7 @@ def exempt_views(module: Module, fault: Callable[..., Harm]) -> Iterator[Harm]:
         names = [dotted(it.func if isinstance(it, ast.Call) else it) for it in node.decorator_list]
         if any(it in ("require_GET", "require_safe") for it in names) or words_match(node):
             continue
-        for decorator, name in zip(node.decorator_list, names, strict=False):
+        for decorator, name in zip(node.decorator_list, names):
             if name.endswith("csrf_exempt") or (
                 name.endswith("method_decorator") and "csrf_exempt" in ast.dump(decorator)
             ):

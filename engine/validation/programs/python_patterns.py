@@ -21,6 +21,9 @@ SECRET = re.compile(
     r"(?i)passw|passwd|pwd|token|secret|otp|nonce|salt|csrf|api_?key|session_?id|sid$|signature|sign_|credential|auth|"
     r"verification|reset|invite|activation|pin_?code|(?:^|_)pin$|private_?key|encryption|cookie|voucher|_key$|^key$|hmac"
 )
+PROTECTED = re.compile(r"(?i)passw|pwd|token|secret|otp(?:_|$)|salt|csrf|credential|signature|sign_|hmac|api_?key")
+"""What a digest must keep; other names of `SECRET` are also those of keys in a cache."""
+
 HARMLESS = re.compile(
     r"(?i)etag|cache|checksum|bucket|shard|dedup|gravatar|avatar|colou?r|fingerprint|content_?hash|file_?hash|partition|"
     r"digest_of|version|jitter|backoff|sample|shuffle|slug|test|fake|mock|demo|simulat|change|revision|uuid|s3|upload|"
@@ -43,8 +46,6 @@ SERVERS = frozenset(
     ["run", "serve", "run_simple", "bind", "run_app", "make_server", "listen", "start_server", "create_server"]
 )
 SHORT_KEY = 2048
-
-Context = tuple[str, str]
 
 
 class Place(NamedTuple):
@@ -108,7 +109,7 @@ def places(tree: ast.Module) -> Iterator[Place]:
         if isinstance(node, (ast.Call, ast.Assign, ast.Attribute)):
             yield Place(node, function, target)
         if isinstance(node, ast.Dict):
-            for key, value in zip(node.keys, node.values, strict=False):
+            for key, value in zip(node.keys, node.values):
                 name = str(key.value)[:40] if isinstance(key, ast.Constant) else ""
                 stack.append(Place(value, function, f"{target} {name}"))
             continue
@@ -161,7 +162,7 @@ def weak_hash(module: Module, place: Place, node: ast.Call, name: str) -> Harm |
     if algorithm not in HASHES or constant(keyword(node, "usedforsecurity")) is False:
         return None
     names = [it for it in place.names if it]
-    severity = "error" if any(SECRET.search(it) for it in names) else "warning"
+    severity = "error" if any(PROTECTED.search(it) for it in names) else "warning"
     if any(HARMLESS.search(it) for it in names) and severity == "warning":
         return None
     message = f"{algorithm} is broken: use sha256, for passwords a slow hash; else say usedforsecurity=False"

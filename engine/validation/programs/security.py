@@ -12,9 +12,8 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from engine.validation.programs import security_python
 from engine.validation.programs.looking import Report, arguments_of, at_hand, done, read, selected, walk

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from typing import Callable
 
 from engine.validation.programs import syntax_css, syntax_data, syntax_python, syntax_shell, syntax_sql, syntax_trees
 from engine.validation.programs.looking import Report, arguments_of, look

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections import deque
-from typing import Any
+from typing import Any, Tuple
 
 from engine.validation.programs import taint_calls, taint_checks, taint_guards, taint_statements, taint_views
 from engine.validation.programs.taint_expressions import CONSTANT_FIELDS, WRITTEN_LARGE
@@ -33,7 +33,6 @@ MAX_ROUNDS = 8
 MAX_DEPTH = 24
 MAX_HITS = 60
 MAX_STEPS = 40_000_000
-STEPS_PER_BODY = 400_000
 
 COMMON_METHODS = frozenset(
     [
@@ -80,7 +79,7 @@ COMMON_METHODS = frozenset(
 )
 """Methods of so many things that their name alone says nothing."""
 
-Key = tuple[str, str, int, int]
+Key = Tuple[str, str, int, int]
 
 
 class Analysis:

@@ -29,8 +29,6 @@ from engine.validation.programs.taint_values import (
     through,
 )
 
-Arguments = tuple[list[Value], dict[str, Value]]
-
 TO_TEXT = frozenset(
     [
         "strip",

@@ -187,7 +187,7 @@ def modulo(frame: Frame, node: ast.BinOp) -> Value:
     letters = [match[1] for match in PERCENT.finditer(template) if match[1] != "%"]
     parts = [right]
     if right.fields and right.ref == "[]" and len(right.fields) == len(letters):
-        parts = [value for value, letter in zip(right.fields.values(), letters, strict=False) if letter not in NUMERIC]
+        parts = [value for value, letter in zip(right.fields.values(), letters) if letter not in NUMERIC]
     elif letters and all(letter in NUMERIC for letter in letters):
         parts = []
     labels = merged([left.labels, *(part.labels for part in parts)])
@@ -248,7 +248,7 @@ def sequence(frame: Frame, node: Any) -> Value:
 def dictionary(frame: Frame, node: ast.Dict) -> Value:
     fields: dict[str, Value] = {}
     parts = []
-    for key, item in zip(node.keys, node.values, strict=False):
+    for key, item in zip(node.keys, node.values):
         value = frame.evaluate(item)
         if key is None:
             fields.update(value.fields or {})
@@ -281,9 +281,7 @@ def comprehension(frame: Frame, node: Any) -> Value:
 
 def lambda_(frame: Frame, node: ast.Lambda) -> Value:
     function = Function(f"{frame.key}/lambda@{node.lineno}.{node.col_offset}", node, frame.module, None, frame.env)
-    frame.inner.append(function)
-    frame.analysis.inner[function.key] = function
-    return named(function.key)
+    return frame.define(function)
 
 
 def walrus(frame: Frame, node: Any) -> Value:

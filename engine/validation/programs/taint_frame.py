@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from typing import Any
+from typing import Any, FrozenSet, List, Tuple
 
 from engine.validation.programs.taint_modules import Class, Function, Module
-from engine.validation.programs.taint_values import CONSTANT, UNKNOWN, Value, join, safe_for
+from engine.validation.programs.taint_values import CONSTANT, UNKNOWN, Value, join, named, safe_for
 
-Guards = list[tuple[str, frozenset[str], ast.expr]]
+Guards = List[Tuple[str, FrozenSet[str], ast.expr]]
 """Access paths, what a test has made them safe for, and the expressions themselves."""
 
 MAX_PATH = 4
@@ -38,12 +38,16 @@ class Env:
         return None
 
     def set(self, path: str, value: Value) -> None:
-        root = root_of(path)
-        below = self.subpaths.get(root)
+        below = self.subpaths.get(root_of(path))
         if below:
             for other in below:
                 if other.startswith(path) and other != path:
                     self.values[other] = None
+        self.put(path, value)
+
+    def put(self, path: str, value: Value) -> None:
+        """As `set`, but what is below the path is still what it was."""
+        root = root_of(path)
         if root != path:
             self.subpaths.setdefault(root, set()).add(path)
         self.values[path] = value
@@ -139,6 +143,14 @@ class Frame:
         handler = self.handlers.get(type(node))
         self.analysis.steps += 1
         return handler(self, node) if handler else UNKNOWN
+
+    def define(self, function: Function) -> Value:
+        """A function is defined in this body; what is known of it from a turn before is kept."""
+        known: Function = self.analysis.inner.setdefault(function.key, function)
+        known.closure = self.env
+        if known not in self.inner:
+            self.inner.append(known)
+        return named(known.key)
 
     def narrow(self, guards: Guards) -> None:
         """Take over what a test has shown."""

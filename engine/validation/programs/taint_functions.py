@@ -28,6 +28,8 @@ PROPAGATORS = frozenset(
         "min",
         "max",
         "bytearray",
+        "bytes.fromhex",
+        "bytearray.fromhex",
         "memoryview",
         "vars",
         "getattr",

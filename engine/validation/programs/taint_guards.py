@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Any
+from typing import Any, Tuple
 
 from engine.validation.programs import taint_functions
 from engine.validation.programs import taint_rules as rules
-from engine.validation.programs.taint_frame import Frame, Guards, path_of
+from engine.validation.programs.taint_frame import Env, Frame, Guards, path_of
 from engine.validation.programs.taint_modules import dotted
 from engine.validation.programs.taint_sinks import FIXED_HOST
-from engine.validation.programs.taint_values import ALL, BEGINS_WITH_SLASH, HOST_MARK, NORMAL, NOT_WITH_TWO, Value
+from engine.validation.programs.taint_values import (
+    ALL,
+    BEGINS_WITH_SLASH,
+    HOST_MARK,
+    NORMAL,
+    NOT_WITH_TWO,
+    Value,
+    element,
+)
 
-Both = tuple[Guards, Guards]
+Both = Tuple[Guards, Guards]
 
 NONE: Both = ([], [])
 ANYTHING = re.compile(r"(?<!\\)\.[*+]|\[\^|\\S[*+]|\\D[*+]")
@@ -121,9 +129,12 @@ def equality(frame: Frame, left: ast.expr, right: ast.expr) -> Guards:
             return below(frame, list(one.args), one)
     if isinstance(left, ast.Call) and dotted(left.func) in ("os.path.dirname", "os.path.basename"):
         return about(frame, left.args[0], rules.FILE_NAME) if left.args else []
+    shown: Guards = []
     for one, other in ((left, right), (right, left)):
-        if not isinstance(one, ast.Constant) and trusted(frame.evaluate(other)) and path_of(one) != "":
-            return about(frame, one, rules.EVERYTHING)
+        if path_of(one) and frame.evaluate(one).labels and trusted(frame.evaluate(other)):
+            shown += about(frame, one, rules.EVERYTHING)
+    if shown:
+        return shown
     return host_of(frame, left) if left_host(left) else []
 
 
@@ -178,7 +189,14 @@ def of_each(frame: Frame, name: str, argument: ast.expr) -> Both:
     if not isinstance(argument, (ast.GeneratorExp, ast.ListComp)) or len(argument.generators) != 1:
         return NONE
     part = argument.generators[0]
+    outer = frame.env
+    frame.env = Env(outer)
+    frame.analysis.assign(frame, part.target, element(frame.evaluate(part.iter)))
     when_true, when_false = guards(frame, argument.elt)
+    frame.env = outer
+    others = [it for it in when_true if it[0] != path_of(part.target)] if name == "any" else []
+    if others and trusted(element(frame.evaluate(part.iter))):
+        return others, []
     shown = when_true if name == "all" else when_false
     for path, groups, _ in shown:
         if path == path_of(part.target):
@@ -225,7 +243,10 @@ def pattern(frame: Frame, test: ast.Call, function: ast.Attribute, target: Value
 
 
 def beginning(frame: Frame, test: ast.Call, receiver: ast.expr) -> Both:
-    literal = frame.evaluate(test.args[0]).literal
+    start = frame.evaluate(test.args[0])
+    literal = start.literal
+    if literal is None and start.constant and (start.text or "").startswith("http"):
+        return about(frame, receiver, rules.ADDRESS), []
     if literal == "/":
         return about(frame, receiver, frozenset((BEGINS_WITH_SLASH,))), []
     if literal is not None and literal.startswith("//"):

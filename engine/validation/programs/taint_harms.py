@@ -7,7 +7,7 @@ from typing import NamedTuple
 from engine.validation.programs import taint_rules as rules
 from engine.validation.programs.taint_modules import Hit
 from engine.validation.programs.taint_sinks import FIXED_HOST, FIXED_TARGET
-from engine.validation.programs.taint_values import NUMBER, Label, Trace, Value
+from engine.validation.programs.taint_values import HOLE, NUMBER, Label, Trace, Value
 
 ADVICE = {
     rules.SQL: "pass values as parameters of the query, and names only from a list of those allowed",
@@ -77,11 +77,16 @@ def graded(hit: Hit, label: Label, trace: Trace, value: Value, new: bool) -> str
     if label.kind == "source":
         return "warning" if hit.group == rules.XXE else "error"
     if label.kind == "weak":  # noqa: SIM102
-        if hit.group == rules.COMMAND or (hit.group == rules.PATH and value.built and "/" in (value.text or "")):
+        if hit.group == rules.COMMAND or (hit.group == rules.PATH and value.built and below_fixed(value.text)):
             return "warning"
     if not new or NUMBER in trace.safe:
         return ""
     return "warning" if doubtful(hit) else ""
+
+
+def below_fixed(text: str | None) -> bool:
+    """A path whose directory is fixed, so that what comes after it is not meant to lead anywhere else."""
+    return "/" in (text or "").partition(HOLE)[0]
 
 
 def doubtful(hit: Hit) -> bool:

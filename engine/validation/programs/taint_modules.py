@@ -16,7 +16,7 @@ from engine.validation.programs.taint_values import Label, Value
 
 LIBRARIES = frozenset(name.partition(".")[0] for table in (SINKS, SANITIZERS, PROPAGATORS) for name in table)
 
-FunctionNode = Union[ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda]  # noqa: UP007
+FunctionNode = Union[ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda]
 
 
 class Hit:
@@ -205,7 +205,7 @@ class Project:
 def common(first: tuple[str, ...], second: tuple[str, ...]) -> int:
     """How many parts both begin with."""
     count = 0
-    for one, other in zip(first, second, strict=False):
+    for one, other in zip(first, second):
         if one != other:
             break
         count += 1

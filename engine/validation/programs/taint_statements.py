@@ -16,6 +16,7 @@ from engine.validation.programs.taint_modules import Function, dotted
 from engine.validation.programs.taint_values import (
     ALL,
     CONSTANT,
+    MAX_FIELDS,
     UNKNOWN,
     Value,
     collection,
@@ -79,12 +80,10 @@ def stored(frame: Frame, target: ast.Subscript, value: Value, path: str) -> None
     key = CONSTANT if path else frame.evaluate(target.slice)
     if value.labels or key.labels or base.fields:
         fields = None
-        if path and base.fields is not None:
+        if path and base.fields is not None and len(base.fields) < MAX_FIELDS:
             fields = {**base.fields, path[len(whole) + 2 : -2]: value}
         labels = merged((base.labels, value.labels, key.labels))
-        kept = {it: frame.env.get(it) for it in frame.env.subpaths.get(whole, ()) if it.startswith(whole + "[")}
-        frame.env.set(whole, Value(labels, base.built or value.built, None, base.ref, fields))
-        frame.env.values.update(kept)
+        frame.env.put(whole, Value(labels, base.built or value.built, None, base.ref, fields))
     if path:
         frame.env.set(path, value)
 
@@ -284,9 +283,7 @@ def on_function(frame: Frame, node: Any) -> None:
         frame.env.set(node.name, named(frame.module.functions[node.name].key))
         return
     function = Function(f"{frame.key}/{node.name}@{node.lineno}", node, frame.module, None, frame.env)
-    frame.analysis.inner[function.key] = function
-    frame.inner.append(function)
-    frame.env.set(node.name, named(function.key))
+    frame.env.set(node.name, frame.define(function))
 
 
 def on_class(frame: Frame, node: ast.ClassDef) -> None:

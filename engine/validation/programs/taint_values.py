@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Dict, NamedTuple
 
 HOLE = "\0"
 """Stands in a value's text for a part that is not known."""
@@ -61,7 +61,7 @@ class Trace(NamedTuple):
         return group in self.safe or ALL in self.safe or (group == "open-redirect" and self.safe >= LOCAL)
 
 
-Labels = dict[Label, Trace]
+Labels = Dict[Label, Trace]
 
 
 class Value:

@@ -39,6 +39,22 @@ GIVEN_BY_FRAMEWORK = frozenset(["Depends", "Security", "Inject", "Provide", "inj
 NAMES_OF_KEYS = re.compile(r"(?:^|_)(?:id|pk|uuid|year|month|day|page|num|count)$")
 RESPONSES = frozenset(("Response", "BackgroundTasks", "WebSocket", "HttpResponse", "SecurityScopes"))
 
+WEB = frozenset(
+    [
+        "flask",
+        "flask_restful",
+        "flask_restx",
+        "django",
+        "rest_framework",
+        "tornado",
+        "starlette",
+        "falcon",
+        "sanic",
+        "quart",
+    ]
+)
+"""Packages one of which a file with classes of views imports."""
+
 
 def enter(frame: Frame, function: Function) -> None:
     """Give the parameters of `function` their first values."""
@@ -152,6 +168,8 @@ def of_class(frame: Frame, function: Function) -> tuple[str, str]:
     bases = [base.rpartition(".")[2] for base in owner.bases] if owner else []
     if function.name not in rules.VIEW_METHODS or not any(base.endswith(rules.VIEW_CLASSES) for base in bases):
         return "", ""
+    if not frame.module.imports & WEB:
+        return "", ""
     path = frame.analysis.routes.get(owner.name if owner else "", "")
     if any(base.endswith("Handler") for base in bases):
         return "tornado", path
@@ -201,9 +219,9 @@ def defaults_of(function: Function) -> dict[str, ast.expr]:
     arguments = function.node.args
     found: dict[str, ast.expr] = {}
     names = function.parameters[: function.positional]
-    for name, default in zip(reversed(names), reversed(arguments.defaults), strict=False):
+    for name, default in zip(reversed(names), reversed(arguments.defaults)):
         found[name] = default
-    for argument, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=False):
+    for argument, value in zip(arguments.kwonlyargs, arguments.kw_defaults):
         if value is not None:
             found[argument.arg] = value
     return found
