@@ -71,9 +71,12 @@ def parse_address(text: str) -> Address:
 
 
 def default_socket(environment: Mapping[str, str], uid: int) -> Path:
-    """`$XDG_RUNTIME_DIR/sandstone/controller.sock`, else below /run/user/UID, of root /run."""
-    given = environment.get("XDG_RUNTIME_DIR", "")
+    """`$XDG_RUNTIME_DIR/sandstone/controller.sock`, else below /run/user/UID, of root /run; of a user who has none of
+    these (no login session) below `~/.local/state/sandstone/run`."""
+    given, home = environment.get("XDG_RUNTIME_DIR", ""), environment.get("HOME", "")
     runtime = Path(given) if os.path.isabs(given) else Path("/run") if uid == 0 else Path(f"/run/user/{uid}")
+    if not os.path.isabs(given) and uid != 0 and os.path.isabs(home) and not runtime.is_dir():
+        runtime = Path(home) / ".local" / "state" / "sandstone" / "run"
     return runtime / "sandstone" / "controller.sock"
 
 

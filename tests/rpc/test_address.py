@@ -60,6 +60,8 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 def test_the_default_socket_is_in_the_users_runtime_directory() -> None:
     assert default_socket({"XDG_RUNTIME_DIR": "/run/user/7"}, 7) == Path("/run/user/7/sandstone/controller.sock")
     assert default_socket({}, 7) == Path("/run/user/7/sandstone/controller.sock")
+    no_session = Path("/home/x/.local/state/sandstone/run/sandstone/controller.sock")
+    assert default_socket({"HOME": "/home/x"}, 4_000_007) == no_session
     assert default_socket({"XDG_RUNTIME_DIR": "relative"}, 0) == Path("/run/sandstone/controller.sock")
 
 
