@@ -6,7 +6,9 @@ import fcntl
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
+from typing import Final
 
 from sandbox.errors import HostDiskFullError, MountError
 from sandbox.spec import SANDBOX_UID
@@ -17,6 +19,8 @@ from sandbox.workspace.mounting import Mounter
 from sandbox.workspace.register import Register
 from sandbox.workspace.shelf import Shelf
 from sandbox.workspace.volumes import FormatError, Volumes
+
+_RETRY_S: Final = 0.005
 
 
 class SharedMount:
@@ -40,9 +44,12 @@ class SharedMount:
                 self._lock = lock
                 return
             while not self._is_mounted():
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                self._mounter.share(self._mnt)
-                # Not atomic: somebody may let go of it before we have it.
+                # Never waited for: who is quicker mounts it, and then shares the lock for as long as it lives.
+                if _alone(lock):
+                    self._mounter.share(self._mnt)
+                else:
+                    time.sleep(_RETRY_S)
+                # Not atomic: somebody may let go of it before we have it. (One that was refused may be lost, too.)
                 fcntl.flock(lock, fcntl.LOCK_SH)
         except BaseException:
             os.close(lock)
@@ -65,6 +72,15 @@ class SharedMount:
             return  # another process uses it
         finally:
             os.close(lock)
+
+
+def _alone(lock: int) -> bool:
+    """Have the lock for ourselves, if nobody else has it now."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def lease_of(name: str) -> str:
