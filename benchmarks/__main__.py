@@ -20,7 +20,16 @@ from typing import Final
 from benchmarks.common import ROOT, Figures, call, log
 from benchmarks.report import read_figures, write_report
 
-NAMES: Final = ("step_overhead", "checkpoint_rollback", "throughput", "long_plan", "startup", "history", "service")
+NAMES: Final = (
+    "step_overhead",
+    "checkpoint_rollback",
+    "throughput",
+    "long_plan",
+    "startup",
+    "history",
+    "service",
+    "validation",
+)
 
 
 def main() -> int:

@@ -30,6 +30,7 @@ def write_report(all_figures: Figures) -> None:
         "startup": _startup,
         "history": _long_plan,
         "service": _long_plan,
+        "validation": _startup,
     }
     for name, table in tables.items():
         if name in all_figures:

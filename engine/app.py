@@ -74,6 +74,8 @@ _AT_THE_READY: Final = "at the ready"
 _RECENT_KINDS: Final = 2
 BELLS: Final = "reach"
 """Directory of the doorbells of processes."""
+KEPT_RESULTS: Final = "checked"
+"""Directory of the results of checks."""
 _WORKERS: Final = 8
 _OTHER_FILES: Final = 1024
 ALL: Final = 1_000_000
@@ -123,8 +125,9 @@ class _Variants:
 class _Checks:
     """`ValidationService`, loaded with the first check."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, kept: Path) -> None:
         self._clock = clock
+        self._kept = kept
 
     async def check(
         self,
@@ -138,9 +141,10 @@ class _Checks:
         *,
         since_commit: bool = False,
     ) -> ValidationReport:
+        from engine.validation.cache import DirectoryCache
         from engine.validation.service import ValidationService
 
-        service = ValidationService(self._clock)
+        service = ValidationService(self._clock, cache=DirectoryCache(self._kept))
         return await service.check(checks, run, changed, paths, timeout, policy, before, since_commit=since_commit)
 
 
@@ -452,7 +456,10 @@ def _engine(
             volumes=volumes,
             provider=provider,
             executor=StepExecutor(
-                StepServices(store, provider, _Checks(clock), ground.blocking, _Variants(images)), clock
+                StepServices(
+                    store, provider, _Checks(clock, ground.home / KEPT_RESULTS), ground.blocking, _Variants(images)
+                ),
+                clock,
             ),
             rollback=rollback,
             clock=clock,

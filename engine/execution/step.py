@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from engine.clock import Clock
@@ -160,8 +160,8 @@ class _Attempt:
             validation=self._services.validation,
             blocking=self._services.blocking,
             run=lambda request, sink=None: self._run(self._key, request, sink),
-            look=lambda request, variant="": self._look(self._parent, request, variant),
-            look_back=lambda request, variant="": self._look(None, request, variant),
+            look=_View(self, self._parent),
+            look_back=_View(self, None),
             on_output=self._on_output,
         )
 
@@ -226,9 +226,9 @@ class _Attempt:
             raise StoppedError
         return result
 
-    async def _look(self, layer: LayerName | None, request: ExecRequest, variant: str) -> ExecResult:
+    async def look(self, layer: LayerName | None, request: ExecRequest, variant: str) -> ExecResult:
         """One request in a fresh sandbox, of an image variant if one is named, over a read-only view of `layer`."""
-        spec = self._spec if not variant else replace(self._spec, image_id=await self._variant(variant))
+        spec = replace(self._spec, image_id=await self.image_of(variant))
         key = LayerKey(f"v-{secrets.token_hex(12)}")
         await self._services.blocking(self._store.view, key, layer, self._volume)
         try:
@@ -236,8 +236,10 @@ class _Attempt:
         finally:
             await self._services.blocking(self._store.remove, key)
 
-    async def _variant(self, variant: str) -> str:
-        """The id of its image; its building ends with the attempt."""
+    async def image_of(self, variant: str) -> str:
+        """The id of a variant's image, whose building ends with the attempt; "": of the step's own."""
+        if not variant:
+            return self._spec.image_id
         variants = self._services.variants
         if variants is None:
             raise ImageNotFoundError(f"sandstone/{variant}")
@@ -300,12 +302,12 @@ class _Attempt:
         changed = await self._services.blocking(self._changed_files, outcome.layer)
         report = await self._services.validation.check(
             checks=self._settings.checks,
-            run=lambda request, variant="": self._look(outcome.layer, request, variant),
+            run=_View(self, outcome.layer),
             changed=changed,
             paths=None,
             timeout=self._settings.timeout,
             policy=self._settings.findings,
-            before=lambda request, variant="": self._look(self._parent, request, variant),
+            before=_View(self, self._parent),
         )
         return replace(
             outcome,
@@ -313,6 +315,20 @@ class _Attempt:
             detail=outcome.detail if report.ok else report.summary,
             **told(report),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A `Looker` at `layer`, which can tell what image it looks from."""
+
+    attempt: _Attempt
+    layer: LayerName | None
+
+    async def __call__(self, request: ExecRequest, variant: str = "") -> ExecResult:
+        return await self.attempt.look(self.layer, request, variant)
+
+    async def image_of(self, variant: str) -> str:
+        return await self.attempt.image_of(variant)
 
 
 def outcome_of(result: ActionResult, parent: LayerName | None) -> AttemptOutcome:

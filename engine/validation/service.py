@@ -12,13 +12,14 @@ import secrets
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from engine.clock import Clock, SystemClock
 from engine.errors import NotFoundError
 from engine.plan.rules import AVAILABLE_CHECKS
 from engine.plan.settings import FindingPolicy
 from engine.validation.accessibility import AccessibilityCheck
+from engine.validation.cache import Kept, NoCache, ResultCache, identity_request, read_identity
 from engine.validation.driver import batch_request, batches, read_batch
 from engine.validation.finding import Finding, Severity
 from engine.validation.lint import LintCheck
@@ -51,6 +52,15 @@ class Run(Protocol):
     def __call__(self, request: ExecRequest, variant: str = "") -> Awaitable[ExecResult]: ...
 
 
+@runtime_checkable
+class PlacedRun(Run, Protocol):
+    """A run that can tell the image that it runs in. Of other runs no result is kept."""
+
+    async def image_of(self, variant: str) -> str:
+        """The image's id; raises what the run would raise when it cannot be had."""
+        ...
+
+
 KNOWN_CHECKS: Final = AVAILABLE_CHECKS
 """Names of all checks, in the order of reports; the list itself is with the plan's rules."""
 
@@ -79,17 +89,19 @@ def check_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 class ValidationService:
-    """Runs checks; keeps nothing between calls."""
+    """Runs checks, and those only whose answer is not in the cache."""
 
     def __init__(
         self,
         clock: Clock | None = None,
         places: ToolPlaces | None = None,
         checks: Mapping[str, Check] = CHECKS,
+        cache: ResultCache | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._places = places or ToolPlaces()
         self._checks = checks
+        self._cache = cache or NoCache()
 
     async def check(
         self,
@@ -139,10 +151,26 @@ class ValidationService:
         if selection.names == ():  # no tool has anything to look at
             results = {it.name: CheckResult(it.name, CheckStatus.PASSED, note=NOTHING_TO_CHECK) for it in asked}
         else:
-            shares = batches(asked)
+            kept = {variant: await self._kept(run, variant, selection, limit) for variant in {c.variant for c in asked}}
+            for check in asked:
+                store = kept[check.variant]
+                if store is not None and (found := await store.of(check)) is not None:
+                    results[check.name] = found
+            shares = batches([check for check in asked if check.name not in results])
             for batch in shares:
-                results |= await self._run_batch(batch, run, selection, limit / len(shares))
+                results |= await self._run_batch(batch, run, selection, limit / len(shares), kept[batch[0].variant])
         return [_refuse_names(results[check.name], selection) for check in asked]
+
+    async def _kept(self, run: Run, variant: str, selection: Selection, limit: timedelta) -> Kept | None:
+        """What is kept of the view that `run` looks at; None when it is not known what that view is."""
+        if isinstance(self._cache, NoCache) or not isinstance(run, PlacedRun):
+            return None
+        image = await run.image_of(variant)
+        result = await run(identity_request(self._places, limit), variant)
+        if result.verdict is Verdict.SANDBOX_UNAVAILABLE:
+            raise SandboxUnavailableError(result.detail or "it was lost while the workspace was read")
+        identity = read_identity(result)
+        return None if identity is None else Kept(self._cache, (image, identity), selection, self._places)
 
     def _named(self, names: Sequence[str]) -> tuple[str, ...]:
         if self._checks is CHECKS:
@@ -150,13 +178,17 @@ class ValidationService:
         return tuple(dict.fromkeys(names))
 
     async def _run_batch(
-        self, batch: Sequence[Check], run: Run, selection: Selection, limit: timedelta
+        self, batch: Sequence[Check], run: Run, selection: Selection, limit: timedelta, kept: Kept | None
     ) -> dict[str, CheckResult]:
         nonce = secrets.token_hex(16)
         result = await run(batch_request(batch, selection, self._places, nonce, limit), batch[0].variant)
         if result.verdict is Verdict.SANDBOX_UNAVAILABLE:
             raise SandboxUnavailableError(result.detail or "it was lost while checks ran")
-        return await asyncio.to_thread(self._judge_batch, batch, selection, nonce, result)
+        results = await asyncio.to_thread(self._judge_batch, batch, selection, nonce, result)
+        if kept is not None:
+            for check in batch:
+                await kept.keep(check, results[check.name])
+        return results
 
     def _judge_batch(
         self, batch: Sequence[Check], selection: Selection, nonce: str, result: ExecResult

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.validation.cache import AS_BEFORE
 from tests.e2e.command_bench import CommandBench, command_bench
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.timeout(180)]
@@ -110,3 +111,17 @@ def test_the_lowest_severity_that_fails_is_as_the_plan_says(bench: CommandBench)
         assert (lenient["steps"][0]["state"], found(lenient["steps"][0])) == ("succeeded", [("long.py", "F401")])
     finally:
         (bench.project / "long.py").unlink()
+
+
+def test_what_was_checked_once_is_not_checked_again_until_something_changes(bench: CommandBench) -> None:
+    look = "  - {id: %s, type: validation, checks: [lint], paths: [old.py]}\n"
+    edit = "  - {id: edit, type: file_create, path: kept.txt, content: other}\n"
+    plan = HEAD + "on_failure: continue\nsteps:\n" + look % "first" + look % "again" + edit + look % "changed"
+    outcome = bench.run(plan, expect=1)
+    notes = {report["step"]: AS_BEFORE in report["checks"][0]["note"] for report in said(bench, outcome)}
+    assert notes["again"]
+    assert not notes["changed"]
+    steps = {step["id"]: step for step in outcome["steps"]}
+    assert found(steps["again"]) == found(steps["first"]) == [("old.py", "F401"), ("old.py", "F821")]
+    other = bench.run(plan, expect=1)
+    assert [AS_BEFORE in report["checks"][0]["note"] for report in said(bench, other)] == [True, True, True]
