@@ -39,9 +39,10 @@ class Blocking(Protocol):
 
 
 class Looker(Protocol):
-    """Runs one request in a fresh sandbox over a read-only view; variant: of an image variant, not the plan's image."""
+    """Runs one request in a fresh sandbox over a view. variant: of an image variant, not the plan's image. writable: it
+    may change the view, which is thrown away."""
 
-    def __call__(self, request: ExecRequest, variant: str = "") -> Awaitable[ExecResult]: ...
+    def __call__(self, request: ExecRequest, variant: str = "", *, writable: bool = False) -> Awaitable[ExecResult]: ...
 
 
 class Variants(Protocol):

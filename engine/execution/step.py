@@ -226,11 +226,15 @@ class _Attempt:
             raise StoppedError
         return result
 
-    async def look(self, layer: LayerName | None, request: ExecRequest, variant: str) -> ExecResult:
-        """One request in a fresh sandbox, of an image variant if one is named, over a read-only view of `layer`."""
+    async def look(
+        self, layer: LayerName | None, request: ExecRequest, variant: str, *, writable: bool = False
+    ) -> ExecResult:
+        """One request in a fresh sandbox, of an image variant if one is named, over a view of `layer`. What a writable
+        view got is thrown away."""
         spec = replace(self._spec, image_id=await self.image_of(variant))
         key = LayerKey(f"v-{secrets.token_hex(12)}")
-        await self._services.blocking(self._store.view, key, layer, self._volume)
+        make = self._store.prepare if writable else self._store.view
+        await self._services.blocking(make, key, layer, self._volume)
         try:
             return await self._run(key, request, spec=spec)
         finally:
@@ -324,8 +328,8 @@ class _View:
     attempt: _Attempt
     layer: LayerName | None
 
-    async def __call__(self, request: ExecRequest, variant: str = "") -> ExecResult:
-        return await self.attempt.look(self.layer, request, variant)
+    async def __call__(self, request: ExecRequest, variant: str = "", *, writable: bool = False) -> ExecResult:
+        return await self.attempt.look(self.layer, request, variant, writable=writable)
 
     async def image_of(self, variant: str) -> str:
         return await self.attempt.image_of(variant)

@@ -23,6 +23,7 @@ class AccessibilityCheck:
     name: Final = "accessibility"
     python_only: Final = False
     runs_project_code: Final = True
+    writes: Final = False
     variant: Final = "web"
     programs: Final = ("accessibility", "browser", "looking")
 

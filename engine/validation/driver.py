@@ -197,7 +197,8 @@ class BatchResult:
 
 
 def batches(checks: Sequence[Check]) -> list[list[Check]]:
-    """The checks by sandbox: those of one image that run no project code and one that does share the first.
+    """The checks by sandbox: those of one image that run no project code and one that does share the first. One that
+    writes into the workspace has its own.
 
     Each further one that runs project code gets a sandbox of its own, because what such a check leaves behind
     could write the results of those that come after it.
@@ -206,8 +207,10 @@ def batches(checks: Sequence[Check]) -> list[list[Check]]:
     for variant in dict.fromkeys(check.variant for check in checks):
         own = [check for check in checks if check.variant == variant]
         inert = [check for check in own if not check.runs_project_code]
-        others = [check for check in own if check.runs_project_code]
-        shares += [[*inert, *others[:1]], *([check] for check in others[1:])]
+        others = [check for check in own if check.runs_project_code and not check.writes]
+        first = [*inert, *others[:1]]
+        shares += [*([first] if first else []), *([check] for check in others[1:])]
+        shares += [[check] for check in own if check.writes]
     return shares
 
 

@@ -59,6 +59,7 @@ class LintCheck:
     name: Final = "lint"
     python_only: Final = False
     runs_project_code: Final = False
+    writes: Final = False
     variant: Final = ""
     programs: Final = ("lint_javascript", "looking", "oxlint")
 

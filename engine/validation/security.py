@@ -47,6 +47,7 @@ class SecurityCheck:
     name: Final = "security"
     python_only: Final = False
     runs_project_code: Final = False
+    writes: Final = False
     variant: Final = ""
     programs: Final = (*_PYTHON, *(name for name in available() if name.startswith(_OTHERS) and name not in _PYTHON))
 

@@ -24,6 +24,7 @@ from engine.validation.driver import batch_request, batches, read_batch
 from engine.validation.finding import Finding, Severity
 from engine.validation.lint import LintCheck
 from engine.validation.policy import NOTHING_KNOWN, fingerprints, under_policy
+from engine.validation.project_tests import ProjectTestsCheck
 from engine.validation.report import ValidationReport, report_of
 from engine.validation.security import SecurityCheck
 from engine.validation.selection import Selection, select
@@ -46,10 +47,11 @@ from sandbox.workspace.display import display
 class Run(Protocol):
     """Runs one request in a fresh sandbox over a read-only view of the layer to check, at /workspace.
 
-    variant: name of the image variant to run in; "" for the image that the code itself runs in.
+    variant: name of the image variant to run in; "" for the image that the code itself runs in. writable: what runs may
+    change the view; nobody else ever sees that.
     """
 
-    def __call__(self, request: ExecRequest, variant: str = "") -> Awaitable[ExecResult]: ...
+    def __call__(self, request: ExecRequest, variant: str = "", *, writable: bool = False) -> Awaitable[ExecResult]: ...
 
 
 @runtime_checkable
@@ -65,7 +67,15 @@ KNOWN_CHECKS: Final = AVAILABLE_CHECKS
 """Names of all checks, in the order of reports; the list itself is with the plan's rules."""
 
 CHECKS: Final[Mapping[str, Check]] = {
-    check.name: check for check in (SyntaxCheck(), LintCheck(), TypeCheck(), SecurityCheck(), AccessibilityCheck())
+    check.name: check
+    for check in (
+        SyntaxCheck(),
+        LintCheck(),
+        TypeCheck(),
+        SecurityCheck(),
+        AccessibilityCheck(),
+        ProjectTestsCheck(),
+    )
 }
 """One row a check."""
 
@@ -181,7 +191,8 @@ class ValidationService:
         self, batch: Sequence[Check], run: Run, selection: Selection, limit: timedelta, kept: Kept | None
     ) -> dict[str, CheckResult]:
         nonce = secrets.token_hex(16)
-        result = await run(batch_request(batch, selection, self._places, nonce, limit), batch[0].variant)
+        request = batch_request(batch, selection, self._places, nonce, limit)
+        result = await run(request, batch[0].variant, writable=batch[0].writes)
         if result.verdict is Verdict.SANDBOX_UNAVAILABLE:
             raise SandboxUnavailableError(result.detail or "it was lost while checks ran")
         results = await asyncio.to_thread(self._judge_batch, batch, selection, nonce, result)

@@ -40,6 +40,7 @@ class SyntaxCheck:
     name: Final = "syntax"
     python_only: Final = False
     runs_project_code: Final = False
+    writes: Final = False
     variant: Final = ""
     programs: Final = (
         "looking",

@@ -79,6 +79,7 @@ class TypeCheck:
     name: Final = "type"
     python_only: Final = False
     runs_project_code: Final = True
+    writes: Final = False
     variant: Final = ""
     programs: Final = ("looking", "type_typescript")
 

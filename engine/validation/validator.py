@@ -137,6 +137,11 @@ class Check(Protocol):
         ...
 
     @property
+    def writes(self) -> bool:
+        """The tool may write into the workspace, and gets a sandbox of its own over a view that forgets it."""
+        ...
+
+    @property
     def variant(self) -> str:
         """The image variant with its tools; "" for those that are in the image that the code itself runs in."""
         ...

@@ -125,3 +125,24 @@ def test_what_was_checked_once_is_not_checked_again_until_something_changes(benc
     assert found(steps["again"]) == found(steps["first"]) == [("old.py", "F401"), ("old.py", "F821")]
     other = bench.run(plan, expect=1)
     assert [AS_BEFORE in report["checks"][0]["note"] for report in said(bench, other)] == [True, True, True]
+
+
+def test_an_edit_that_breaks_the_projects_tests_is_rolled_back_and_what_tests_write_is_gone(
+    bench: CommandBench,
+) -> None:
+    plan = (
+        HEAD + "checks: [test]\non_failure: continue\nsteps:\n"
+        "  - {id: code, type: file_create, path: own/calc.py, content: 'ONE = 1'}\n"
+        "  - {id: good, type: file_create, path: own/test_calc.py, content: %s}\n"
+        "  - {id: bad, type: file_edit, path: own/calc.py, content: 'ONE = 2'}\n"
+        "  - {id: look, type: command, run: 'cat own/calc.py; ls own', checks: []}\n"
+    )
+    test = "import calc\\n\\ndef test_one():\\n    open('own/left', 'w')\\n    assert calc.ONE == 1\\n"
+    outcome = bench.run(plan % f'"{test}"', expect=1)
+    steps = {step["id"]: step for step in outcome["steps"]}
+    assert [steps[name]["state"] for name in ("code", "good", "bad", "look")] == [
+        "succeeded", "succeeded", "failed", "succeeded",
+    ]  # fmt: skip
+    assert found(steps["bad"]) == [("own/test_calc.py", "test-failed")]
+    assert "calc.ONE == 1" in steps["bad"]["findings"][0]["message"] or "2 == 1" in steps["bad"]["findings"][0]["message"]
+    assert bench.output(outcome, "look") == "ONE = 1calc.py\ntest_calc.py\n"

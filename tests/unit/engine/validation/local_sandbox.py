@@ -30,7 +30,7 @@ class LocalSandbox:
     env: Mapping[str, str] = field(default_factory=dict)
     requests: list[ExecRequest] = field(default_factory=list)
 
-    async def __call__(self, request: ExecRequest, variant: str = "") -> ExecResult:
+    async def __call__(self, request: ExecRequest, variant: str = "", *, writable: bool = False) -> ExecResult:
         self.requests.append(request)
         started = time.monotonic()
         process = await asyncio.create_subprocess_exec(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine.plan.rules import AVAILABLE_CHECKS
 from engine.validation.lint import LintCheck
+from engine.validation.project_tests import ProjectTestsCheck
 from engine.validation.security import SecurityCheck
 from engine.validation.service import CHECKS, KNOWN_CHECKS
 from engine.validation.syntax import SyntaxCheck
 from engine.validation.type import TypeCheck
 from tests.conformance.validator_suite import Sample, ValidatorSuite
+from tests.unit.engine.validation.local_sandbox import Bench
 
 GOOD = {"pkg/__init__.py": "", "pkg/a.py": "def double(x: int) -> int:\n    return 2 * x\n"}
 
@@ -52,6 +56,21 @@ class TestType(ValidatorSuite):
         {"a.py": "def f(x: int) -> str:\n    return x\n\n\nf('')\n"},
         frozenset({("return-value", "a.py", 2), ("arg-type", "a.py", 5)}),
     )
+
+
+class TestProjectTests(ValidatorSuite):
+    check = ProjectTestsCheck()
+    good = Sample(GOOD | {"test_fine.py": "def test_sum():\n    assert 1 + 1 == 2\n"})
+    bad = Sample(
+        {"calc.py": "ONE = 2\n", "test_calc.py": "import calc\n\n\ndef test_one():\n    assert calc.ONE == 1\n"},
+        frozenset({("test-failed", "test_calc.py", 5)}),
+    )
+
+    @pytest.fixture
+    def tools(self, bench: Bench) -> Bench:
+        """The Python of these tests stands for that of the image, as it has pytest."""
+        bench.run.path = f"{bench.tools}:{bench.run.path}"
+        return bench
 
 
 class TestSecurity(ValidatorSuite):

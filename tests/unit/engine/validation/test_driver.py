@@ -40,6 +40,7 @@ class Named:
     python_only: bool = True
     programs: tuple[str, ...] = ()
     variant: str = ""
+    writes: bool = False
 
     def time_limit_seconds(self) -> int:
         return self.limit

@@ -40,7 +40,7 @@ class Containers:
             "/dev/null": {"bind": "/usr/bin/python3", "mode": "ro"},
         }
 
-    async def __call__(self, request: ExecRequest, variant: str = "") -> ExecResult:
+    async def __call__(self, request: ExecRequest, variant: str = "", *, writable: bool = False) -> ExecResult:
         return await asyncio.to_thread(self.run, request)
 
     def run(self, request: ExecRequest) -> ExecResult:

@@ -38,7 +38,7 @@ class Placed:
         self.image = image
         self.lost = False
 
-    async def __call__(self, request: ExecRequest, variant: str = "") -> ExecResult:
+    async def __call__(self, request: ExecRequest, variant: str = "", *, writable: bool = False) -> ExecResult:
         result = await self.bench.run(request, variant)
         return replace(result, verdict=Verdict.SANDBOX_UNAVAILABLE) if self.lost else result
 

@@ -28,7 +28,7 @@ class Ended:
         self.stdout = stdout
         self.runs = 0
 
-    async def __call__(self, request: ExecRequest, variant: str = "") -> ExecResult:
+    async def __call__(self, request: ExecRequest, variant: str = "", *, writable: bool = False) -> ExecResult:
         self.runs += 1
         out, err = CapturedOutput(self.stdout), CapturedOutput()
         return ExecResult(None if self.verdict else 0, self.verdict, out, err, timedelta(0), detail=self.detail)
@@ -172,7 +172,7 @@ async def test_a_directory_that_is_skipped_otherwise_is_looked_into_when_it_is_n
 async def test_what_was_there_before_does_not_count_when_only_what_is_new_does(bench: Bench) -> None:
     new_only = FindingPolicy(new_only=True)
 
-    async def before(request: ExecRequest, variant: str = "") -> ExecResult:
+    async def before(request: ExecRequest, variant: str = "", *, writable: bool = False) -> ExecResult:
         """The same workspace as it was: one file, with one fault."""
         now = await asyncio.to_thread(swap, {bench.root / "a.py": b"print(old)\n"})
         result = await bench.run(request)
