@@ -135,7 +135,7 @@ def test_an_edit_that_breaks_the_projects_tests_is_rolled_back_and_what_tests_wr
         "  - {id: code, type: file_create, path: own/calc.py, content: 'ONE = 1'}\n"
         "  - {id: good, type: file_create, path: own/test_calc.py, content: %s}\n"
         "  - {id: bad, type: file_edit, path: own/calc.py, content: 'ONE = 2'}\n"
-        "  - {id: look, type: command, run: 'cat own/calc.py; ls own', checks: []}\n"
+        "  - {id: look, type: command, run: 'grep -q 1 own/calc.py && ! test -e own/left', checks: []}\n"
     )
     test = "import calc\\n\\ndef test_one():\\n    open('own/left', 'w')\\n    assert calc.ONE == 1\\n"
     outcome = bench.run(plan % f'"{test}"', expect=1)
@@ -144,5 +144,4 @@ def test_an_edit_that_breaks_the_projects_tests_is_rolled_back_and_what_tests_wr
         "succeeded", "succeeded", "failed", "succeeded",
     ]  # fmt: skip
     assert found(steps["bad"]) == [("own/test_calc.py", "test-failed")]
-    assert "calc.ONE == 1" in steps["bad"]["findings"][0]["message"] or "2 == 1" in steps["bad"]["findings"][0]["message"]
-    assert bench.output(outcome, "look") == "ONE = 1calc.py\ntest_calc.py\n"
+    assert "2 == 1" in steps["bad"]["findings"][0]["message"]
