@@ -23,6 +23,7 @@ from engine.validation.driver import batch_request, batches, read_batch
 from engine.validation.finding import Finding, Severity
 from engine.validation.lint import LintCheck
 from engine.validation.policy import NOTHING_KNOWN, fingerprints, under_policy
+from engine.validation.quality import QualityCheck
 from engine.validation.report import ValidationReport, report_of
 from engine.validation.security import SecurityCheck
 from engine.validation.selection import Selection, select
@@ -55,7 +56,8 @@ KNOWN_CHECKS: Final = AVAILABLE_CHECKS
 """Names of all checks, in the order of reports; the list itself is with the plan's rules."""
 
 CHECKS: Final[Mapping[str, Check]] = {
-    check.name: check for check in (SyntaxCheck(), LintCheck(), TypeCheck(), SecurityCheck(), AccessibilityCheck())
+    check.name: check
+    for check in (SyntaxCheck(), LintCheck(), TypeCheck(), SecurityCheck(), QualityCheck(), AccessibilityCheck())
 }
 """One row a check."""
 
