@@ -1,7 +1,7 @@
 """The maintainability index of a Python file, by radon's formula, and what its comments say. Pure; of `quality`.
 
 171 - 5.2 ln(Halstead volume) - 0.23 cyclomatic complexity - 16.2 ln(logical lines) + 50 sin(sqrt(2.46 comments)), from
-0 to 100. Other than radon, complexity is that of all functions of the file, wherever they stand.
+0 to 100.
 """
 
 from __future__ import annotations
@@ -88,14 +88,20 @@ def maintainability(tree: ast.Module, text: Text) -> float:
 
 
 def complexity(tree: ast.Module) -> int:
-    """Decisions of the file as radon counts them, and the methods."""
+    """Decisions of the file as radon counts them: with those of functions and methods, not of what is within these."""
     count = 1
-    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
+    waiting: list[tuple[ast.AST, ast.AST]] = [(tree, tree)]
     while waiting:
-        node, counts = waiting.pop()
-        count += counts + decisions(node)
-        inside = isinstance(node, (ast.ClassDef, *FUNCTIONS))
-        waiting.extend((it, inside and isinstance(it, FUNCTIONS)) for it in ast.iter_child_nodes(node))
+        node, holder = waiting.pop()
+        if node is not holder and isinstance(node, (ast.ClassDef, *FUNCTIONS)):
+            if isinstance(holder, FUNCTIONS) or (isinstance(holder, ast.ClassDef) and isinstance(node, ast.ClassDef)):
+                continue
+            count += isinstance(holder, ast.ClassDef)
+            waiting.extend((it, node) for it in node.body)
+        else:
+            count += decisions(node)
+            below = () if isinstance(node, ast.Assert) else ast.iter_child_nodes(node)
+            waiting.extend((it, holder) for it in below)
     return count
 
 
@@ -108,7 +114,8 @@ def decisions(node: ast.AST) -> int:
     if isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
         return 1 + bool(node.orelse)
     if kind == "Match":
-        return len(node.cases)  # type: ignore[attr-defined]
+        cases = node.cases  # type: ignore[attr-defined]
+        return len(cases) - any(getattr(it.pattern, "pattern", False) is None for it in cases)
     if isinstance(node, ast.comprehension):
         return 1 + len(node.ifs)
     return int(isinstance(node, (ast.If, ast.IfExp, ast.Assert)))

@@ -107,9 +107,7 @@ def cognitive(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """With all that is in the function; that it calls itself counts once."""
     count = 0
     recursive = False
-    waiting: list[tuple[ast.AST, int]] = [(it, 0) for it in function.body]
-    if is_decorator(function):
-        waiting = [(it, -1) for it in function.body]
+    waiting: list[tuple[ast.AST, int]] = [(it, deeper - 1) for it, deeper in below(function)]
     while waiting:
         node, level = waiting.pop()
         if isinstance(node, ast.BoolOp):
@@ -139,12 +137,14 @@ def below(node: ast.AST) -> Iterator[tuple[ast.AST, int]]:
     """The nodes right below, each with how much deeper it counts."""
     kind = type(node).__name__
     if isinstance(node, FUNCTIONS):
-        deeper = 0 if is_decorator(node) else 1
-        yield from ((it, deeper) for it in node.body)
+        yield from ((it, 1 - (it is inner_of(node))) for it in node.body)
     elif isinstance(node, ast.Lambda):
         yield node.body, 1
     elif isinstance(node, ast.IfExp):
         yield from ((node.test, 0), (node.body, 1), (node.orelse, 1))
+    elif isinstance(node, ast.comprehension):
+        yield node.iter, -1
+        yield from ((it, 0) for it in (node.target, *node.ifs))
     elif isinstance(node, LOOPS):
         inside = {id(it) for it in node.body}
         yield from ((it, int(id(it) in inside)) for it in ast.iter_child_nodes(node))
@@ -198,10 +198,10 @@ def boolean(node: ast.BoolOp) -> tuple[int, list[ast.AST]]:
     return runs, operands
 
 
-def is_decorator(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """A function that only makes another and returns it: what is in it counts no deeper."""
+def inner_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt | None:
+    """The function that this one only makes and returns, as decorators do: what is in it counts no deeper."""
     body = function.body
-    return len(body) == 2 and isinstance(body[0], FUNCTIONS) and isinstance(body[1], ast.Return)
+    return body[0] if len(body) == 2 and isinstance(body[0], FUNCTIONS) and isinstance(body[1], ast.Return) else None
 
 
 def nesting(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
