@@ -20,6 +20,8 @@ MAX_MESSAGE_CHARS: Final = 2000
 MAX_EDIT_CHARS: Final = 4000
 """A fix with a longer edit is left out of its finding: half a fix is none."""
 
+GRAVE: Final = "-error"
+
 _NUMBERED_LINE: Final = re.compile(r"\bline \d+")
 _HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 
@@ -70,8 +72,9 @@ class Finding:
 
     rule: the tool's code for it. check: the check that found it. category: what kind of fault, over all tools
     (`syntax`, `lint`, `type`, `tool`, ...). reference: what the rule stands for in a catalogue of faults, `CWE-89` or
-    `WCAG 1.4.3`; "" when there is none. fingerprint: the same for the same fault after lines were moved, and
-    different for each finding of one report; set by `with_fingerprints`.
+    `WCAG 1.4.3`; "" when there is none. subject: what the fingerprint is made of in place of the message, for findings
+    whose message has a measured number in it; "" for the others and once there is a fingerprint. fingerprint: the same
+    for the same fault after lines were moved, and different for each finding of one report; set by `with_fingerprints`.
     """
 
     rule: str
@@ -87,14 +90,17 @@ class Finding:
     help_url: str = ""
     fix: Fix | None = None
     reference: str = ""
+    subject: str = ""
     fingerprint: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` gives an equal finding back."""
-        return asdict(self) | {
+        values = asdict(self) | {
             "severity": self.severity.value,
             "fix": None if self.fix is None else _fix_json(self.fix),
         }
+        del values["subject"]  # of no use to anyone but `with_fingerprints`
+        return values
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Finding:
@@ -136,16 +142,19 @@ def with_fingerprints(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The same findings, each with its fingerprint.
 
     Made of check, rule, file and message (line numbers in it left out), never of the line itself; equal
-    findings are told apart by counting them in the order given.
+    findings are told apart by counting them in the order given. Of a finding with a subject that stands for the
+    message, and an error's ends with GRAVE: what was a warning and is an error now is another finding.
     """
     seen: Counter[tuple[str, str, str, str]] = Counter()
     marked = []
     for finding in findings:
-        key = (finding.check, finding.rule, finding.file, _NUMBERED_LINE.sub("line", finding.message))
+        told = finding.subject or _NUMBERED_LINE.sub("line", finding.message)
+        key = (finding.check, finding.rule, finding.file, told)
         text = "\0".join((*key, str(seen[key])))
         seen[key] += 1
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        marked.append(replace(finding, fingerprint=digest[:32]))
+        grave = GRAVE if finding.subject and finding.severity is Severity.ERROR else ""
+        marked.append(replace(finding, subject="", fingerprint=digest[:32] + grave))
     return tuple(marked)
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from engine.plan.settings import FindingPolicy, Ignored
-from engine.validation.finding import RANK, Finding, Severity
+from engine.validation.finding import GRAVE, RANK, Finding, Severity
 from engine.validation.report import ValidationReport
 from engine.validation.validator import CheckResult, CheckStatus
 
@@ -20,9 +20,13 @@ NOTHING_KNOWN: frozenset[str] = frozenset()
 
 
 def fingerprints(report: ValidationReport) -> frozenset[str]:
-    """Of what was there before: all findings of the checks that gave an answer."""
+    """Of what was there before: all findings of the checks that gave an answer.
+
+    What was an error is also known as the warning that is left of it once it got better.
+    """
     answered = {result.check for result in report.results if result.status is not CheckStatus.ERROR}
-    return frozenset(finding.fingerprint for finding in report.findings if finding.check in answered)
+    known = {finding.fingerprint for finding in report.findings if finding.check in answered}
+    return frozenset(known | {fingerprint.removesuffix(GRAVE) for fingerprint in known})
 
 
 def under_policy(

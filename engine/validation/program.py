@@ -107,4 +107,5 @@ def _finding(record: Mapping[str, Any], check: str, category: str) -> Finding:
         end_column=answer.position(record, "end_column"),
         help_url=answer.optional_text(record, "help_url"),
         reference=answer.optional_text(record, "reference"),
+        subject=answer.optional_text(record, "subject"),
     )

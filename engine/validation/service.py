@@ -25,6 +25,7 @@ from engine.validation.finding import Finding, Severity
 from engine.validation.lint import LintCheck
 from engine.validation.policy import NOTHING_KNOWN, fingerprints, under_policy
 from engine.validation.project_tests import ProjectTestsCheck
+from engine.validation.quality import QualityCheck
 from engine.validation.report import ValidationReport, report_of
 from engine.validation.security import SecurityCheck
 from engine.validation.selection import Selection, select
@@ -73,6 +74,7 @@ CHECKS: Final[Mapping[str, Check]] = {
         LintCheck(),
         TypeCheck(),
         SecurityCheck(),
+        QualityCheck(),
         AccessibilityCheck(),
         ProjectTestsCheck(),
     )

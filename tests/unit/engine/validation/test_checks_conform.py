@@ -7,6 +7,7 @@ import pytest
 from engine.plan.rules import AVAILABLE_CHECKS
 from engine.validation.lint import LintCheck
 from engine.validation.project_tests import ProjectTestsCheck
+from engine.validation.quality import QualityCheck
 from engine.validation.security import SecurityCheck
 from engine.validation.service import CHECKS, KNOWN_CHECKS
 from engine.validation.syntax import SyntaxCheck
@@ -83,6 +84,31 @@ class TestSecurity(ValidatorSuite):
             "b.js": "document.body.innerHTML = location.hash;\n",
         },
         frozenset({("command-injection", "a.py", 6), ("xss", "b.js", 1)}),
+    )
+
+
+class TestQuality(ValidatorSuite):
+    check = QualityCheck()
+    good = Sample(
+        {
+            "pkg/a.py": '"""A module."""\n\n\ndef double(x: int) -> int:\n    """Twice."""\n    return 2 * x\n',
+            "a.js": "const f = (x) => (x ? 1 : 2);\n",
+            "a.go": "package a\n",
+        }
+    )
+    bad = Sample(
+        {
+            "a.py": "def f(x):\n" + "".join(" " * it + "if x:\n" for it in range(4, 14)) + " " * 14 + "x()\n",
+            "b.js": f"\nfunction f(a, b, c, d, e, f, g, h) {{\n{'if (a) {' * 10}{'}' * 10}\n}}\n",
+        },
+        frozenset(
+            {
+                ("cognitive-complexity", "a.py", 1),
+                ("nesting", "a.py", 1),
+                ("cognitive-complexity", "b.js", 2),
+                ("too-many-parameters", "b.js", 2),
+            }
+        ),
     )
 
 

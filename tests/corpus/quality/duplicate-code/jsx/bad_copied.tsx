@@ -1,0 +1,29 @@
+const add_up = ({ items, limit }: Props) => {
+  const [total, seen] = useState(0);
+  const item = items.filter((it) => it.size < limit && it.open);
+  if (item.length === 0) {
+    return <p className="none">{limit}</p>;
+  }
+  return (
+    <ul onClick={() => seen(total + 1)}>
+      {item.map((it) => (
+        <li key={it.id} title={it.name}>{it.size * total}</li>
+      ))}
+    </ul>
+  );
+};
+
+const add_up_again = ({ items, limit }: Props) => {  // expect: duplicate-code
+  const [total, seen] = useState(0);
+  const item = items.filter((it) => it.size < limit && it.open);
+  if (item.length === 0) {
+    return <p className="none">{limit}</p>;
+  }
+  return (
+    <ul onClick={() => seen(total + 1)}>
+      {item.map((it) => (
+        <li key={it.id} title={it.name}>{it.size * total}</li>
+      ))}
+    </ul>
+  );
+};

@@ -1,0 +1,25 @@
+pub fn add_up(items: &[Item], limit: usize) -> Option<usize> {
+    let mut total = 0;
+    let mut seen = HashSet::new();
+    for item in items {
+        if seen.contains(&item.key) || item.size > limit {
+            continue;
+        }
+        seen.insert(item.key.clone());
+        total += item.size * 3;
+    }
+    if total > limit { None } else { Some(total) }
+}
+
+pub fn collect(parcels: &[Item], limit: usize) -> Option<usize> {
+    let mut limit = 0;
+    let mut parcels = HashSet::new();
+    for parcels in parcels {
+        if parcels.contains(&parcels.key) || parcels.size > limit {
+            continue;
+        }
+        parcels.insert(parcels.key.clone());
+        limit += parcels.size * 3;
+    }
+    if limit > limit { None } else { Some(limit) }
+}

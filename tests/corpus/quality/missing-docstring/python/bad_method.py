@@ -1,0 +1,8 @@
+"""A module."""  # expect: missing-docstring
+
+
+class Thing:
+    """A thing."""
+
+    def method(self):
+        return 1

@@ -1,0 +1,16 @@
+int dig(int a, int b) {  // expect: nesting, cognitive-complexity
+    if (a > 0) {
+        while (a < 9) {
+            if (a > 2) {
+                while (a < 27) {
+                    if (a > 4) {
+                        while (a < 45) {
+                            b = b + 9;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    return b;
+}

@@ -1,0 +1,12 @@
+"""A module."""
+
+def dig(a, b):  # expect: nesting, cognitive-complexity
+    """What this is for."""
+    if a > 0:
+        while a < 9:
+            if a > 2:
+                while a < 27:
+                    if a > 4:
+                        while a < 45:
+                            b = b + 9
+    return b

@@ -1,0 +1,14 @@
+export function dig(a: number, b: number): number {
+    if (a > 0) {
+        while (a < 9) {
+            if (a > 2) {
+                while (a < 27) {
+                    if (a > 4) {
+                        b = b + 9;
+                    }
+                }
+            }
+        }
+    }
+    return b;
+}
