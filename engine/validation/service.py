@@ -19,6 +19,7 @@ from engine.errors import NotFoundError
 from engine.plan.rules import AVAILABLE_CHECKS
 from engine.plan.settings import FindingPolicy
 from engine.validation.accessibility import AccessibilityCheck
+from engine.validation.building import CompileCheck
 from engine.validation.cache import Kept, NoCache, ResultCache, identity_request, read_identity
 from engine.validation.driver import batch_request, batches, read_batch
 from engine.validation.finding import Finding, Severity
@@ -76,6 +77,7 @@ CHECKS: Final[Mapping[str, Check]] = {
         SecurityCheck(),
         QualityCheck(),
         AccessibilityCheck(),
+        CompileCheck(),
         ProjectTestsCheck(),
     )
 }

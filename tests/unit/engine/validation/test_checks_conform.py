@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.plan.rules import AVAILABLE_CHECKS
+from engine.validation.building import CompileCheck
 from engine.validation.lint import LintCheck
 from engine.validation.project_tests import ProjectTestsCheck
 from engine.validation.quality import QualityCheck
@@ -56,6 +57,19 @@ class TestType(ValidatorSuite):
     bad = Sample(
         {"a.py": "def f(x: int) -> str:\n    return x\n\n\nf('')\n"},
         frozenset({("return-value", "a.py", 2), ("arg-type", "a.py", 5)}),
+    )
+
+
+class TestCompile(ValidatorSuite):
+    check = CompileCheck()
+    good = Sample(GOOD)
+    bad = Sample(
+        {
+            "own/__init__.py": "",
+            "own/a.py": "from own import b\n\nONE = b.ONE\n",
+            "own/b.py": "from own.a import ONE\n",
+        },
+        frozenset({("import-failed", "own/b.py", 1)}),
     )
 
 
