@@ -111,6 +111,8 @@ def _run(runner: str, command: list[str], words: list[str], files: int) -> None:
     said = os.path.join(os.environ["TMPDIR"], "said")
     more = {"GOPROXY": "off", "GOFLAGS": "-mod=mod", "CARGO_TARGET_DIR": os.path.join(os.environ["TMPDIR"], "target")}
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    if os.path.isdir("src"):
+        more["PYTHONPATH"] = os.path.abspath("src")  # as it is where the project is installed for work on it
     with open(said, "wb") as out:
         ended = subprocess.run(
             [*command, *words],

@@ -64,6 +64,8 @@ async def test_an_error_while_collecting_is_told(tested: Bench) -> None:
 async def test_modules_beside_the_tests_and_at_the_top_can_be_imported(tested: Bench) -> None:
     tested.file("pkg/__init__.py", "ONE = 1\n")
     tested.file("tests/test_a.py", "import pkg\n\n\ndef test_it():\n    assert pkg.ONE == 1\n")
+    tested.file("src/inner/__init__.py", "TWO = 2\n")
+    tested.file("tests/test_b.py", "import inner\n\n\ndef test_it():\n    assert inner.TWO == 2\n")
     assert (await result_of(tested)).status is CheckStatus.PASSED
 
 
