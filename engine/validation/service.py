@@ -22,6 +22,7 @@ from engine.validation.accessibility import AccessibilityCheck
 from engine.validation.driver import batch_request, batches, read_batch
 from engine.validation.finding import Finding, Severity
 from engine.validation.lint import LintCheck
+from engine.validation.performance import PerformanceCheck
 from engine.validation.policy import NOTHING_KNOWN, fingerprints, under_policy
 from engine.validation.report import ValidationReport, report_of
 from engine.validation.security import SecurityCheck
@@ -55,7 +56,15 @@ KNOWN_CHECKS: Final = AVAILABLE_CHECKS
 """Names of all checks, in the order of reports; the list itself is with the plan's rules."""
 
 CHECKS: Final[Mapping[str, Check]] = {
-    check.name: check for check in (SyntaxCheck(), LintCheck(), TypeCheck(), SecurityCheck(), AccessibilityCheck())
+    check.name: check
+    for check in (
+        SyntaxCheck(),
+        LintCheck(),
+        TypeCheck(),
+        SecurityCheck(),
+        AccessibilityCheck(),
+        PerformanceCheck(),
+    )
 }
 """One row a check."""
 

@@ -17,6 +17,7 @@ RECURSION = 12_000
 STACK_BYTES = 512 << 20
 
 SILENCING = re.compile(r"#\s*(nosec\b|noqa\b)[:\s]*((?:[A-Za-z]+[\w-]*[,\s]*)*)", re.I)
+WORDS = frozenset(("nosec", "noqa"))
 NAMES = re.compile(r"[BS]\d{3}|[a-z]+(?:-[a-z]+)+|[A-Z]+\d+")
 EVERYTHING: frozenset[str] = frozenset(("*",))
 
@@ -31,14 +32,14 @@ def parsed(data: bytes) -> ast.Module | None:
             return None
 
 
-def silenced_lines(data: bytes) -> dict[int, frozenset[str]]:
-    """For each line with such a comment, what it silences."""
+def silenced_lines(data: bytes, words: frozenset[str] = WORDS) -> dict[int, frozenset[str]]:
+    """For each line with a comment that begins with one of `words`, what it silences."""
     found: dict[int, frozenset[str]] = {}
     try:
         for token in tokenize.tokenize(BytesIO(data).readline):
             if token.type == tokenize.COMMENT:
                 match = SILENCING.search(token.string)
-                if match:
+                if match and match[1].lower() in words:
                     found[token.start[0]] = what_is_silenced(match)
     except (tokenize.TokenError, SyntaxError, ValueError):
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.plan.rules import AVAILABLE_CHECKS
 from engine.validation.lint import LintCheck
+from engine.validation.performance import PerformanceCheck
 from engine.validation.security import SecurityCheck
 from engine.validation.service import CHECKS, KNOWN_CHECKS
 from engine.validation.syntax import SyntaxCheck
@@ -64,6 +65,19 @@ class TestSecurity(ValidatorSuite):
             "b.js": "document.body.innerHTML = location.hash;\n",
         },
         frozenset({("command-injection", "a.py", 6), ("xss", "b.js", 1)}),
+    )
+
+
+class TestPerformance(ValidatorSuite):
+    check = PerformanceCheck()
+    good = Sample(GOOD | {"a.js": "const x = 1;\n"})
+    bad = Sample(
+        {
+            "a.py": "import numpy as np\n\n\ndef f(xs):\n    a = np.array([])\n    for x in xs:\n"
+            "        a = np.append(a, x)\n    return a\n",
+            "b.py": "import time\n\n\nasync def f():\n    time.sleep(1)\n",
+        },
+        frozenset({("array-grown-in-loop", "a.py", 7), ("blocking-in-async", "b.py", 5)}),
     )
 
 
