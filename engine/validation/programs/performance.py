@@ -11,11 +11,11 @@ import sys
 import threading
 import traceback
 
-from engine.validation.programs import performance_python, python_source
+from engine.validation.programs import performance_javascript, performance_python, python_source
 from engine.validation.programs.looking import Report, arguments_of, at_hand, done, read, selected
 from engine.validation.programs.performance_findings import GRAVITY, Finding
 
-PARTS = (performance_python,)
+PARTS = (performance_python, performance_javascript)
 """One row a language: `findings(data, path)` for files whose names end with one of `SUFFIXES`."""
 
 MAX_KEPT = 20_000

@@ -76,8 +76,15 @@ class TestPerformance(ValidatorSuite):
             "a.py": "import numpy as np\n\n\ndef f(xs):\n    a = np.array([])\n    for x in xs:\n"
             "        a = np.append(a, x)\n    return a\n",
             "b.py": "import time\n\n\nasync def f():\n    time.sleep(1)\n",
+            "c.js": "xs.reduce((all, x) => [...all, x], []);\n",
         },
-        frozenset({("array-grown-in-loop", "a.py", 7), ("blocking-in-async", "b.py", 5)}),
+        frozenset(
+            {
+                ("array-grown-in-loop", "a.py", 7),
+                ("blocking-in-async", "b.py", 5),
+                ("sequence-copied-in-loop", "c.js", 1),
+            }
+        ),
     )
 
 
