@@ -12,7 +12,17 @@ from typing import Final
 from engine.plan.refusal import ValueRefusedError, did_you_mean, listed, shown
 from sandbox.spec import WORKSPACE
 
-AVAILABLE_CHECKS: Final = ("syntax", "lint", "type", "security", "quality", "accessibility", "compile", "test")
+AVAILABLE_CHECKS: Final = (
+    "syntax",
+    "lint",
+    "type",
+    "security",
+    "quality",
+    "performance",
+    "accessibility",
+    "compile",
+    "test",
+)
 """Names of the checks that a plan can ask for: the one list, which `engine.validation` implements."""
 
 MAX_PATH_BYTES: Final = 4096

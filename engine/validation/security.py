@@ -21,6 +21,7 @@ _PYTHON: Final = (
     "security_python",
     "python_patterns",
     "python_frameworks",
+    "python_source",
     "taint",
     "taint_calls",
     "taint_checks",

@@ -24,6 +24,7 @@ from engine.validation.cache import Kept, NoCache, ResultCache, identity_request
 from engine.validation.driver import batch_request, batches, read_batch
 from engine.validation.finding import Finding, Severity
 from engine.validation.lint import LintCheck
+from engine.validation.performance import PerformanceCheck
 from engine.validation.policy import NOTHING_KNOWN, fingerprints, under_policy
 from engine.validation.project_tests import ProjectTestsCheck
 from engine.validation.quality import QualityCheck
@@ -76,6 +77,7 @@ CHECKS: Final[Mapping[str, Check]] = {
         TypeCheck(),
         SecurityCheck(),
         QualityCheck(),
+        PerformanceCheck(),
         AccessibilityCheck(),
         CompileCheck(),
         ProjectTestsCheck(),

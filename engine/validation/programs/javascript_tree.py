@@ -46,6 +46,10 @@ SECURITY_RULE = re.compile(
 )
 
 
+MINIFIED = re.compile(rb"[.-]min\.[cm]?js$|\.bundle\.js$|\.d\.[cm]?ts$")
+MAX_TEXT = 1 << 20
+MAX_LINE = 5_000
+
 PARSE_SECONDS = 5
 """Processor time that parsing may take; a file of the greatest size takes less than one."""
 
@@ -108,6 +112,11 @@ class Script:
         if words is None:
             return False
         return not words or any(word == rule or SECURITY_RULE.match(word) for word in words)
+
+
+def written_by_hand(data: bytes, path: bytes) -> bool:
+    """The file is no product of a tool, and no larger than what people write."""
+    return len(data) <= MAX_TEXT and max(map(len, data.split(b"\n"))) <= MAX_LINE and not MINIFIED.search(path)
 
 
 def ends(parser: Any, data: bytes) -> bool:

@@ -15,7 +15,7 @@ import traceback
 from functools import partial
 from typing import Callable, NamedTuple
 
-from engine.validation.programs import security_python
+from engine.validation.programs import python_source, security_python
 from engine.validation.programs.looking import Report, arguments_of, at_hand, done, read, selected, walk
 
 Check = Callable[[bytes, bytes, Report], None]
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
     skipped, listing = arguments_of(arguments)
     failed: list[str] = []
     work = threading.Thread(target=guarded, args=(skipped, listing, failed))
-    security_python.with_room(work)
+    python_source.with_room(work)
     if failed:
         sys.stderr.write(failed[0])
         sys.stdout.flush()

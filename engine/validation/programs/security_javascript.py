@@ -14,7 +14,14 @@ from collections.abc import Callable, Iterator
 from engine.validation.programs.javascript_patterns import harms
 from engine.validation.programs.javascript_rules import REFERENCES
 from engine.validation.programs.javascript_taint import Analysis, Harm
-from engine.validation.programs.javascript_tree import GRAMMARS, UnparsableError, parse
+from engine.validation.programs.javascript_tree import (
+    GRAMMARS,
+    MAX_LINE,
+    MAX_TEXT,
+    UnparsableError,
+    parse,
+    written_by_hand,
+)
 from engine.validation.programs.looking import Report, arguments_of, look
 
 SUFFIXES = tuple(GRAMMARS)
@@ -22,12 +29,8 @@ SUFFIXES = tuple(GRAMMARS)
 EMBEDDED_SUFFIXES = (b".vue", b".svelte", b".html", b".htm")
 """Files whose scripts `check_embedded` looks at."""
 
-MAX_TEXT = 1 << 20
-MAX_LINE = 5_000
 STEPS_PER_NODE = 30
 RECURSION = 6_000
-
-MINIFIED = re.compile(rb"[.-]min\.[cm]?js$|\.bundle\.js$|\.d\.[cm]?ts$")
 
 SCRIPT_BEGIN = re.compile(rb"<script\b([^>]{0,500})>", re.I)
 SCRIPT_END = re.compile(rb"</script", re.I)
@@ -37,8 +40,7 @@ OTHER_TYPE = re.compile(rb"(?i)\btype=[\"']?(?!text/javascript|module|applicatio
 
 def check(data: bytes, path: bytes, report: Report) -> None:
     """Report what is wrong in one file. Never raises for what is in it."""
-    longest = max(map(len, data.split(b"\n")))
-    if len(data) > MAX_TEXT or longest > MAX_LINE or MINIFIED.search(path):
+    if not written_by_hand(data, path):
         if not path.endswith(b"ts"):
             note(report, path, "not checked: minified or too large")
         return

@@ -6,31 +6,16 @@ Files are collected first, because values cross from one to the other, and judge
 
 from __future__ import annotations
 
-import ast
-import re
-import sys
-import threading
-import tokenize
-import warnings
-from io import BytesIO
-
 from engine.validation.programs.looking import Report, shown
 from engine.validation.programs.python_patterns import patterns
+from engine.validation.programs.python_source import parsed, silenced_lines
 from engine.validation.programs.taint import Analysis
 from engine.validation.programs.taint_harms import Harm
 from engine.validation.programs.taint_modules import Module, Project
 from engine.validation.programs.taint_rules import NUMBERS
 
-RECURSION = 12_000
-STACK_BYTES = 512 << 20
 MAX_SOURCE = 48 << 20
 """Text of a project that is kept at once; what is beyond is not looked at, with a note."""
-
-SILENCING = re.compile(r"#\s*(nosec\b|noqa\b)[:\s]*((?:[A-Za-z]+[\w-]*[,\s]*)*)", re.I)
-NAMES = re.compile(r"[BS]\d{3}|[a-z]+(?:-[a-z]+)+|[A-Z]+\d+")
-EVERYTHING: frozenset[str] = frozenset(("*",))
-
-ENCODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
 class PythonFiles:
@@ -98,43 +83,3 @@ class PythonFiles:
             return False
         accepted = {harm.rule, "*"} | {f"{letter}{it}" for it in NUMBERS.get(harm.rule, ()) for letter in "BS"}
         return any(lines.get(line, frozenset()) & accepted for line in range(harm.line, harm.end_line + 1))
-
-
-def parsed(data: bytes) -> ast.Module | None:
-    """The tree of a file; None when there is none to be had."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(data)
-        except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
-            return None
-
-
-def silenced_lines(data: bytes) -> dict[int, frozenset[str]]:
-    """For each line with such a comment, what it silences."""
-    found: dict[int, frozenset[str]] = {}
-    try:
-        for token in tokenize.tokenize(BytesIO(data).readline):
-            if token.type == tokenize.COMMENT:
-                match = SILENCING.search(token.string)
-                if match:
-                    found[token.start[0]] = what_is_silenced(match)
-    except (tokenize.TokenError, SyntaxError, ValueError):
-        return found
-    return found
-
-
-def what_is_silenced(match: re.Match[str]) -> frozenset[str]:
-    """Nothing named is everything; so is the name of a test of bandit that is not a number."""
-    named = frozenset(NAMES.findall(match[2]))
-    return named or EVERYTHING
-
-
-def with_room(work: threading.Thread) -> None:
-    """Run with a stack on which deep nesting is an exception of Python, not the end of the process."""
-    threading.stack_size(STACK_BYTES)
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(RECURSION)
-    work.start()
-    work.join()
-    sys.setrecursionlimit(before)

@@ -7,6 +7,7 @@ import pytest
 from engine.plan.rules import AVAILABLE_CHECKS
 from engine.validation.building import CompileCheck
 from engine.validation.lint import LintCheck
+from engine.validation.performance import PerformanceCheck
 from engine.validation.project_tests import ProjectTestsCheck
 from engine.validation.quality import QualityCheck
 from engine.validation.security import SecurityCheck
@@ -121,6 +122,26 @@ class TestQuality(ValidatorSuite):
                 ("nesting", "a.py", 1),
                 ("cognitive-complexity", "b.js", 2),
                 ("too-many-parameters", "b.js", 2),
+            }
+        ),
+    )
+
+
+class TestPerformance(ValidatorSuite):
+    check = PerformanceCheck()
+    good = Sample(GOOD | {"a.js": "const x = 1;\n"})
+    bad = Sample(
+        {
+            "a.py": "import numpy as np\n\n\ndef f(xs):\n    a = np.array([])\n    for x in xs:\n"
+            "        a = np.append(a, x)\n    return a\n",
+            "b.py": "import time\n\n\nasync def f():\n    time.sleep(1)\n",
+            "c.js": "xs.reduce((all, x) => [...all, x], []);\n",
+        },
+        frozenset(
+            {
+                ("array-grown-in-loop", "a.py", 7),
+                ("blocking-in-async", "b.py", 5),
+                ("sequence-copied-in-loop", "c.js", 1),
             }
         ),
     )
