@@ -34,7 +34,7 @@ REMOVING = frozenset(
 )
 ADDING = frozenset(["add", "append", "extend", "setdefault", "insert"])
 REGISTERING = re.compile(
-    r"(?i)regist|plugin|handler|hook|add_|define|declare|install|alias|decorat|setup|init|load|import"
+    r"(?i)regist|plugin|handler|hook|add_|define|declare|install|alias|decorat|setup|init|load|import|populate|fill|build|collect"
 )
 
 
@@ -258,7 +258,7 @@ def outer_changes(source: Source) -> dict[str, list[tuple[ast.AST, str]]]:
         if scope is module:
             continue
         for node in scope.nodes:
-            if not isinstance(node, (ast.Call, ast.Subscript, ast.Global)):
+            if not isinstance(node, (ast.Attribute, ast.Call, ast.Subscript, ast.Global)):
                 continue
             name, what = change(node)
             if name and name in module.bindings and source.owner(name, scope) is module:
@@ -269,10 +269,10 @@ def outer_changes(source: Source) -> dict[str, list[tuple[ast.AST, str]]]:
 
 
 def change(node: ast.AST) -> tuple[str, str]:
+    if isinstance(node, ast.Attribute):  # called, or handed on to be called when something is over
+        return (dotted(node.value), "removes") if node.attr in REMOVING else ("", "")
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        method = node.func.attr
-        what = "removes" if method in REMOVING else "adds" if method in ADDING else ""
-        return (dotted(node.func.value), what) if what else ("", "")
+        return (dotted(node.func.value), "adds") if node.func.attr in ADDING else ("", "")
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, (ast.Store, ast.Del)):
         return dotted(node.value), "adds" if isinstance(node.ctx, ast.Store) else "removes"
     if isinstance(node, ast.Call) and dotted(node.func) == "len" and node.args:
@@ -282,13 +282,14 @@ def change(node: ast.AST) -> tuple[str, str]:
 
 def growing(source: Source, changed: dict[str, list[tuple[ast.AST, str]]]) -> Iterator[Fault]:
     """A collection of the module that functions put things into and nothing takes out of."""
+    elsewhere = handed_on(source) if changed else set()
     for name, seen in sorted(changed.items()):
         adds = [node for node, what in seen if what == "adds"]
         values = source.module.bindings[name]
         if not adds or len(adds) < len(seen) or len(values) != 1 or not empty(values[0]) or REGISTERING.search(name):
             continue
         node = next((it for it in adds if per_call(it, source)), None)
-        if node is not None and not handed_on(name, source):
+        if node is not None and name not in elsewhere:
             message = f"{name} lives as long as the program, and nothing in this file takes out of it what is put in"
             yield Fault("growing-module-state", "info", message, node)
 
@@ -312,17 +313,19 @@ def per_call(node: ast.AST, source: Source) -> bool:
     function = scope.node
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) or REGISTERING.search(function.name):
         return False
+    if any(isinstance(it, ast.Call) and dotted(it.func) == function.name for it in source.members(source.module)):
+        return False  # it is part of what the module does when it is imported
     key = node.slice if isinstance(node, ast.Subscript) else None
     parts = [key] if key is not None else [*node.args] if isinstance(node, ast.Call) else []
     return any(isinstance(it, ast.Name) and it.id in scope.bindings for part in parts for it in ast.walk(part))
 
 
-def handed_on(name: str, source: Source) -> bool:
-    """Other code may get hold of the collection itself: it is an argument, returned, or in `__all__`."""
-    for scope in source.scopes:
-        for node in source.members(scope):
-            if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
-                parent = source.parents.get(node)
-                if isinstance(parent, (ast.Call, ast.Return, ast.keyword, ast.Assign, ast.Starred)):
-                    return True
-    return False
+def handed_on(source: Source) -> set[str]:
+    """Names of what other code may get hold of: it is an argument, returned, or bound to another name."""
+    whole = (ast.Call, ast.Return, ast.keyword, ast.Assign, ast.Starred)
+    return {
+        node.id
+        for scope in source.scopes
+        for node in source.members(scope)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and isinstance(source.parents.get(node), whole)
+    }

@@ -173,7 +173,14 @@ def copies(node: ast.Assign, name: str, value: ast.expr, loop: Loop, source: Sou
             f"all of {name} is copied in every round of the loop, which takes quadratic time: collect the parts in"
             " a list and join them once after the loop"
         )
-        yield Fault("array-grown-in-loop", "error", message, node)
+        severity = "error" if begins(name, loop.scope) else "warning"
+        yield Fault("array-grown-in-loop", severity, message, node)
+
+
+def begins(name: str, scope: Scope) -> bool:
+    """It is plain where the array begins, so that it is one that is built up from nothing."""
+    values = scope.bindings[name] if "." not in name else []
+    return any(it is not None and not any(dotted(part) == name for part in ast.walk(it)) for it in values)
 
 
 def grown_array(call: ast.Call, name: str, scope: Scope, source: Source) -> bool:
@@ -269,6 +276,8 @@ def kept_short(name: str, owner: Scope, source: Source) -> bool:
                 if isinstance(it, ast.Call) and dotted(it.func) == "len" and it.args and dotted(it.args[0]) == name:
                     return True
         if isinstance(node, ast.Call) and dotted(node.func) in (f"{name}.pop", f"{name}.remove", f"{name}.clear"):
+            return True
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Del) and dotted(node.value) == name:
             return True
     return False
 

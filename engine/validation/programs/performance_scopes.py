@@ -85,6 +85,7 @@ class Scope:
         self.bindings: defaultdict[str, list[ast.expr | None]] = defaultdict(list)
         self.annotations: dict[str, ast.expr] = {}
         self.elsewhere: set[str] = set()
+        self.grown: set[str] | None = None
 
 
 class Source:
@@ -129,15 +130,9 @@ class Source:
 
     def grows(self, name: str, scope: Scope) -> bool:
         """Something is put into `name` in this scope."""
-        for node in self.members(scope):
-            if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
-                return True
-            method = node.func if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
-            if method is not None and method.attr in GROWING and dotted(method.value) == name:
-                return True
-            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and dotted(node.value) == name:
-                return True
-        return False
+        if scope.grown is None:
+            scope.grown = {grown(node) for node in self.members(scope)}
+        return name in scope.grown
 
     def index(self, tree: ast.Module) -> None:
         waiting: list[tuple[ast.AST, Scope, Loop | None]] = [(tree, self.module, None)]
@@ -425,6 +420,15 @@ def bind(node: ast.AST, scope: Scope) -> None:
         scope.bindings[node.name].append(None)
     elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
         scope.bindings.setdefault(node.target.id, [])
+
+
+def grown(node: ast.AST) -> str:
+    """The name of what `node` puts something into, "" when it does no such thing."""
+    if isinstance(node, ast.AugAssign):
+        return node.target.id if isinstance(node.target, ast.Name) else ""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in GROWING:
+        return dotted(node.func.value)
+    return dotted(node.value) if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) else ""
 
 
 def names(target: ast.AST) -> list[str]:

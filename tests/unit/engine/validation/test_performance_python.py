@@ -44,6 +44,12 @@ def test_only_what_is_quadratic_for_certain_is_an_error() -> None:
     assert errors == {"array-grown-in-loop"}
 
 
+def test_an_array_whose_beginning_is_not_seen_is_a_warning() -> None:
+    source = "import numpy as np\ndef f(a, xs):\n    for x in xs:\n        a = np.append(a, x)\n"
+    (it,) = findings(source)
+    assert (it.rule, it.severity) == ("array-grown-in-loop", "warning")
+
+
 def test_a_finding_says_where_it_is_and_what_to_do() -> None:
     (it,) = findings(LOOP.format(""))
     assert (it.rule, it.severity, it.line, it.column) == ("sequence-copied-in-loop", "warning", 4, 9)

@@ -49,3 +49,22 @@ def swap(value):
 
 def fixed():
     _table["b"] = 2
+
+
+models = []
+
+
+def prepare(known):
+    for name in known:
+        models.append(name)
+
+
+prepare({"a": 1})
+
+
+running = set()
+
+
+def begin(task):
+    running.add(task)
+    task.add_done_callback(running.discard)
