@@ -111,9 +111,8 @@ def _lint(project: Path) -> Found:
 
 
 def _type(project: Path) -> Found:
-    configured = any((project / name).exists() for name in ("mypy.ini", "pyproject.toml")) and "mypy" in (
-        (project / "pyproject.toml").read_text() if (project / "pyproject.toml").exists() else "mypy"
-    )
+    settings = project / "pyproject.toml"
+    configured = settings.exists() and "[tool.mypy]" in settings.read_text()
     found: Found = Counter()
     if list(project.rglob("*.py")):
         said = _in_image(project, f"mypy --cache-dir=/dev/null --output=json {'' if configured else '.'}")

@@ -13,13 +13,12 @@ from typing import Any, Final
 
 from engine.validation import answer
 from engine.validation.finding import Finding, Severity, bounded
-from engine.validation.program import invocation
+from engine.validation.program import ended, invocation, read_records
+from engine.validation.programs.running import MAX_TAIL_BYTES
 from engine.validation.validator import NOTHING_TO_CHECK, CheckResult, CheckStatus, ToolOutput, ToolOutputError
 
 _SCRIPT: Final = f"where=$PATH:$tools python=$(tool python3) || exit 127\n{invocation('building')}"
 _BUILDERS: Final = frozenset({"python", "go", "cargo", "mvn", "javac", "npm", "make", "cc"})
-_MAX_PLACES: Final = 50
-_TAIL_CHARS: Final = 1500
 
 _PLACE: Final = re.compile(
     r"^(?:\./)?(?P<file>[^\s:][^:\n]{0,400}):(?P<line>\d{1,9})(?::(?P<column>\d{1,9}))?: "
@@ -42,7 +41,7 @@ class CompileCheck:
     runs_project_code: Final = True
     writes: Final = True
     variant: Final = ""
-    programs: Final = ("building", "looking")
+    programs: Final = ("building", "looking", "running")
 
     def time_limit_seconds(self) -> int:
         return 1800
@@ -51,15 +50,12 @@ class CompileCheck:
         return _SCRIPT
 
     def parse(self, output: ToolOutput) -> CheckResult:
-        if output.exit_code != 0:
-            raise ToolOutputError("it crashed")
-        records = answer.read_json_lines(output.stdout)
-        if not records or records[-1].get("done") is not True:
-            raise ToolOutputError("it stopped half-way")
+        records = read_records(output)
         builds = [record for record in records[:-1] if "builder" in record]
         if not builds:
             return CheckResult(self.name, CheckStatus.PASSED, note=f"{NOTHING_TO_CHECK}: nothing to build", files=0)
-        own = {answer.text(build, "package") for build in builds if build.get("builder") == "python"}
+        python = [build for build in builds if build.get("builder") == "python"]
+        own = {answer.text(build, "package") for build in python}
         findings: dict[tuple[str, str, int, str], Finding] = {}
         lacking: set[str] = set()
         count = 0
@@ -78,7 +74,9 @@ class CompileCheck:
                 findings.setdefault((finding.rule, finding.file, finding.line, finding.message), finding)
         missing = any(finding.rule == "tool-missing" for finding in findings.values())
         status = CheckStatus.ERROR if missing else CheckStatus.FAILED if findings else CheckStatus.PASSED
-        return CheckResult(self.name, status, tuple(findings.values()), _note(builds, count, lacking), len(builds))
+        cut = any(answer.whole(build, "failed") > len(answer.sequence(build["imports"])) for build in python)
+        note = _note(builds, count, lacking, answer.sequence(records[-1].get("notes")))
+        return CheckResult(self.name, status, tuple(findings.values()), note, len(builds), cut=cut)
 
     def _imports(self, build: Mapping[str, Any], own: set[str], lacking: set[str]) -> Iterator[Finding]:
         """Modules that could not be imported. lacking: gets the packages that the image does not have."""
@@ -98,24 +96,23 @@ class CompileCheck:
     def _ended(self, build: Mapping[str, Any]) -> Iterator[Finding]:
         """That importing a package came to no end of its own."""
         if build.get("whole") is not True or answer.whole(build, "exit") != 0:
-            package, ended = answer.text(build, "package"), answer.whole(build, "exit")
-            yield self._finding("build-failed", f"importing {package} {_how(ended)}{_tail(build)}")
+            what = f"importing {answer.text(build, 'package')}"
+            yield self._finding("build-failed", ended(what, answer.whole(build, "exit"), _tail(build)))
 
     def _built(self, builder: str, build: Mapping[str, Any]) -> Iterator[Finding]:
         """What a builder says that has failed."""
-        ended = answer.whole(build, "exit")
-        if ended == 0:
+        code, tail = answer.whole(build, "exit"), _tail(build)
+        if code == 0:
             return
-        tail = answer.text(build, "tail", limit=4000)
         places = [
             self._finding("build-error", match["text"], match["file"], int(match["line"]), int(match["column"] or 0))
             for pattern in (_PLACE, _RUST)
             for match in pattern.finditer(tail)
             if match.groupdict().get("kind") not in ("warning", "note") and not match["file"].startswith(("/", "../"))
         ]
-        yield from places[:_MAX_PLACES]
+        yield from places
         if not places:
-            yield self._finding("build-failed", f"{builder} {_how(ended)}{_tail(build)}")
+            yield self._finding("build-failed", ended(builder, code, tail))
 
     def _finding(self, rule: str, message: str, file: str = "", line: int = 0, column: int = 0) -> Finding:
         category = "tool" if rule == "tool-missing" else "compile"
@@ -131,8 +128,8 @@ class CompileCheck:
         )
 
 
-def _note(builds: Sequence[Mapping[str, Any]], count: int, lacking: set[str]) -> str:
-    notes = []
+def _note(builds: Sequence[Mapping[str, Any]], count: int, lacking: set[str], told: Sequence[object]) -> str:
+    notes = [str(note)[:200] for note in told]
     if count:
         notes.append(f"{count} Python modules imported")
     others = sorted({str(build["builder"]) for build in builds} - {"python"})
@@ -144,10 +141,5 @@ def _note(builds: Sequence[Mapping[str, Any]], count: int, lacking: set[str]) ->
     return "; ".join(notes)
 
 
-def _how(ended: int) -> str:
-    return f"was killed by signal {-ended}" if ended < 0 else f"ended with exit code {ended}"
-
-
 def _tail(build: Mapping[str, Any]) -> str:
-    said = answer.text(build, "tail", limit=4000).strip()[-_TAIL_CHARS:]
-    return f"\n{said}" if said else ""
+    return answer.text(build, "tail", limit=MAX_TAIL_BYTES)

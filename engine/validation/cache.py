@@ -1,9 +1,11 @@
 """Results of checks kept by content: the same files, tools and question have the same answer, and nothing runs.
 
-What a result depends on is its key: every file of the view, the image, the check's script and programs, and what was
-asked for. The files' part is made inside the sandbox, by one `tar` of the view through `sha256sum`, because the host
-opens no file of it. An image without GNU tar, or a view that takes longer than `IDENTITY_LIMIT`, has no identity, and
-nothing is kept of it. A check that gave no answer is never kept.
+What a result depends on is its key: every file of the view, the image, the check's script and programs, the code that
+reads what they print, and what was asked for. The files' part is made inside the sandbox, by one `tar` of the view
+through `sha256sum`, because the host opens no file of it. An image without GNU tar, or a view that takes longer than
+`IDENTITY_LIMIT`, has no identity, and nothing is kept of it. Never kept are a check that gave no answer, and one that
+runs the project itself (`Check.writes`): its result hangs on the sandbox's limits and on chance, too, and a retry must
+be one.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import re
 import secrets
 from dataclasses import replace
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -36,10 +39,16 @@ MAX_ENTRY_BYTES: Final = 4 * MIB
 AS_BEFORE: Final = "not run again: nothing that it depends on has changed"
 """The note of a result that was kept."""
 
-_FORMAT: Final = 1
-"""Counted up when results of older versions mean something else."""
-
 _LOG: Final = logging.getLogger(__name__)
+_CODE: Final = hashlib.sha256(
+    b"".join(
+        entry.read_bytes()
+        for entry in sorted(files("engine.validation").iterdir(), key=lambda it: it.name)
+        if entry.name.endswith(".py")
+    )
+).hexdigest()
+"""Another version may read the same output otherwise. Read at import, so that no file is read on an event loop."""
+
 _DIGEST: Final = re.compile(rb"\A([0-9a-f]{64})  -\n\Z")
 
 # What git writes for itself when one looks at a repository is no content; objects are told by their names in refs.
@@ -49,7 +58,7 @@ export PATH LC_ALL
 state=$(mktemp) || exit 70
 {
   tar --sort=name --format=gnu --mtime=@0 --owner=0 --group=0 --numeric-owner \\
-    --exclude=./.git/objects --exclude=./.git/index --exclude=./.git/logs --anchored -cf - . 2>/dev/null
+    --anchored --exclude=./.git/objects --exclude=./.git/index --exclude=./.git/logs -cf - . 2>/dev/null
   echo $? >"$state"
 } | sha256sum
 read -r status <"$state"
@@ -139,19 +148,21 @@ class Kept:
 
     async def of(self, check: Check) -> CheckResult | None:
         """What is kept of this check, with a note that says so."""
+        if check.writes:
+            return None
         found = await asyncio.to_thread(self._cache.get, self._key(check))
         if found is None:
             return None
         return replace(found, note=f"{found.note}; {AS_BEFORE}" if found.note else AS_BEFORE)
 
     async def keep(self, check: Check, result: CheckResult) -> None:
-        """Keep `result` if it is an answer."""
-        if result.status is not CheckStatus.ERROR:
+        """Keep `result` if it is an answer that nothing but its key decides."""
+        if result.status is not CheckStatus.ERROR and not check.writes:
             await asyncio.to_thread(self._cache.put, self._key(check), result)
 
     def _key(self, check: Check) -> str:
         programs = hashlib.sha256(pack(frozenset(check.programs))).hexdigest() if check.programs else ""
-        parts = [str(_FORMAT), *self._view, check.name, check.script(), programs, *self._asked]
+        parts = [_CODE, *self._view, check.name, check.script(), programs, *self._asked]
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -174,7 +185,9 @@ def read_identity(result: ExecResult) -> str | None:
 
 
 def _result_json(result: CheckResult) -> dict[str, Any]:
-    return {**result.to_json(), "findings": [finding.to_json() for finding in result.findings]}
+    # The subject, too: fingerprints are not made yet.
+    findings = [{**finding.to_json(), "subject": finding.subject} for finding in result.findings]
+    return {**result.to_json(), "findings": findings}
 
 
 def _result_from(value: dict[str, Any]) -> CheckResult:

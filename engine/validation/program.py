@@ -13,10 +13,13 @@ from typing import Any, Final
 from engine.validation import answer
 from engine.validation.finding import Finding, Severity
 from engine.validation.selection import SKIPPED_DIRECTORIES
-from engine.validation.validator import NOTHING_TO_CHECK, ToolOutput, ToolOutputError
+from engine.validation.validator import NOTHING_TO_CHECK, CheckResult, CheckStatus, ToolOutput, ToolOutputError
 
 NO_FILES: Final = {"done": True, "files": 0, "left_out": 0, "others_left_out": 0, "notes": []}
 """The last line of a program that found nothing to look at."""
+
+MAX_TAIL_CHARS: Final = 1500
+"""Of what a command of the project said last, as findings show it."""
 
 _SEVERITIES: Final = {severity.value: severity for severity in Severity}
 
@@ -77,17 +80,48 @@ def read_report(output: ToolOutput, check: str, category: str) -> ProgramReport:
     Raises:
       ToolOutputError: it did not finish, or this is not its output.
     """
-    records = answer.read_json_lines(output.stdout)
-    if output.exit_code != 0:
-        raise ToolOutputError("it crashed")
-    if not records or records[-1].get("done") is not True:
-        raise ToolOutputError("it stopped half-way")
+    records = read_records(output)
     ends = tuple(record for record in records if record.get("done") is True)
     findings = tuple(_finding(record, check, category) for record in records if record.get("done") is not True)
     files, left_out, others = (
         sum(answer.whole(end, key) for end in ends) for key in ("files", "left_out", "others_left_out")
     )
     return ProgramReport(findings, files, left_out, others, ends)
+
+
+def read_records(output: ToolOutput) -> list[Mapping[str, Any]]:
+    """All that a program printed; the last record is the one that says that it is done.
+
+    Raises:
+      ToolOutputError: it did not finish.
+    """
+    records = answer.read_json_lines(output.stdout)
+    if output.exit_code != 0:
+        raise ToolOutputError("it crashed")
+    if not records or records[-1].get("done") is not True:
+        raise ToolOutputError("it stopped half-way")
+    return records
+
+
+def result_of(check: str, output: ToolOutput, report: ProgramReport, measured: str = "") -> CheckResult:
+    """What a check says whose programs read every file of their languages. measured: a sentence for its note.
+
+    Raises:
+      ToolOutputError: there is Python, and they looked at nothing.
+    """
+    if output.python_files > 0 and report.files == 0 and not report.findings:
+        raise ToolOutputError(f"it looked at none of {output.python_files} Python files")
+    missing = [finding.message for finding in report.findings if finding.rule == "tool-missing"]
+    status = CheckStatus.ERROR if missing else CheckStatus.FAILED if report.failed else CheckStatus.PASSED
+    note = "; ".join(it for it in (*missing, measured, report.note) if it)
+    return CheckResult(check, status, report.findings, note, report.files, cut=report.cut)
+
+
+def ended(what: str, code: int, tail: str) -> str:
+    """For people: how a command of the project ended, and the last that it said."""
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    said = tail.strip()[-MAX_TAIL_CHARS:]
+    return f"{what} {how}" + (f"\n{said}" if said else "")
 
 
 def _finding(record: Mapping[str, Any], check: str, category: str) -> Finding:

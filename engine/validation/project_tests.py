@@ -14,13 +14,14 @@ from typing import Any, Final
 from engine.validation import answer
 from engine.validation.finding import Finding, Severity, bounded
 from engine.validation.junit import JUnitError, read_report
-from engine.validation.program import invocation
+from engine.validation.program import ended, invocation, read_records
+from engine.validation.programs.running import MAX_TAIL_BYTES
 from engine.validation.validator import NOTHING_TO_CHECK, CheckResult, CheckStatus, ToolOutput, ToolOutputError
 
 _SCRIPT: Final = f"where=$PATH:$tools python=$(tool python3) || exit 127\n{invocation('project_tests')}"
 _NO_TESTS_FOUND: Final = 5
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{4,}")
-_TOOLS: Final = {"pytest": "pytest", "npm": "npm", "go": "go", "cargo": "cargo"}
+_RUNNERS: Final = frozenset({"pytest", "npm", "go", "cargo"})
 
 
 class ProjectTestsCheck:
@@ -31,7 +32,7 @@ class ProjectTestsCheck:
     runs_project_code: Final = True
     writes: Final = True
     variant: Final = ""
-    programs: Final = ("looking", "project_tests")
+    programs: Final = ("looking", "project_tests", "running")
 
     def time_limit_seconds(self) -> int:
         return 1800
@@ -40,11 +41,7 @@ class ProjectTestsCheck:
         return _SCRIPT
 
     def parse(self, output: ToolOutput) -> CheckResult:
-        if output.exit_code != 0:
-            raise ToolOutputError("it crashed")
-        records = answer.read_json_lines(output.stdout)
-        if not records or records[-1].get("done") is not True:
-            raise ToolOutputError("it stopped half-way")
+        records = read_records(output)
         runs = [record for record in records[:-1] if "runner" in record]
         if not runs:
             return CheckResult(self.name, CheckStatus.PASSED, note=f"{NOTHING_TO_CHECK}: no tests", files=0)
@@ -53,11 +50,11 @@ class ProjectTestsCheck:
         missing = False
         for run in runs:
             runner = answer.text(run, "runner")
-            if runner not in _TOOLS:
+            if runner not in _RUNNERS:
                 raise ToolOutputError("its output has an unknown runner")
             if run.get("exit") is None:
                 missing = True
-                what = f"the image has no {_TOOLS[runner]}, which the project's tests need"
+                what = f"the image has no {runner}, which the project's tests need"
                 findings.append(self._finding("tool-missing", what, category="tool"))
                 notes.append(what)
             else:
@@ -67,22 +64,20 @@ class ProjectTestsCheck:
         status = CheckStatus.ERROR if missing else CheckStatus.FAILED if findings else CheckStatus.PASSED
         return CheckResult(self.name, status, tuple(findings), "; ".join(notes), answer.whole(records[-1], "files"))
 
-    def _read(self, runner: str, ended: int, run: Mapping[str, Any]) -> tuple[Sequence[Finding], Sequence[str]]:
+    def _read(self, runner: str, code: int, run: Mapping[str, Any]) -> tuple[Sequence[Finding], Sequence[str]]:
         """What a run says: failed tests, and a sentence."""
-        if runner == "pytest" and ended == _NO_TESTS_FOUND:
+        if runner == "pytest" and code == _NO_TESTS_FOUND:
             return (), (f"{NOTHING_TO_CHECK}: pytest found no tests",)
         totals = _totals(run)
         notes = [] if totals is None else [_told(totals)]
-        if ended == 0:
+        if code == 0:
             if totals is not None and totals["failed"]:
                 notes.append("pytest ended with 0 although its report has failures")
             return (), notes
         failed = [self._failed(case) for case in totals["failed"]] if totals is not None else []
         if failed:
             return failed, notes
-        how = f"was killed by signal {-ended}" if ended < 0 else f"ended with exit code {ended}"
-        tail = answer.text(run, "tail", limit=1500).strip()
-        what = f"{runner} {how}" + (f"\n{tail}" if tail else "")
+        what = ended(runner, code, answer.text(run, "tail", limit=MAX_TAIL_BYTES))
         return [self._finding("tests-failed", what)], notes
 
     def _failed(self, case: Mapping[str, Any]) -> Finding:

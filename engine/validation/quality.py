@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from engine.validation import answer
 from engine.validation.archive import available
-from engine.validation.program import invocation, read_report
-from engine.validation.validator import CheckResult, CheckStatus, ToolOutput, ToolOutputError
+from engine.validation.program import invocation, read_report, result_of
+from engine.validation.validator import CheckResult, ToolOutput
 
 _SCRIPT: Final = f"where=$tools:$PATH python=$(tool python3) || exit 127\n{invocation('quality')}"
 
@@ -25,7 +25,12 @@ class QualityCheck:
     runs_project_code: Final = False
     writes: Final = False
     variant: Final = ""
-    programs: Final = ("looking", "javascript_tree", *(name for name in available() if name.startswith("quality")))
+    programs: Final = (
+        "looking",
+        "javascript_tree",
+        "python_source",
+        *(name for name in available() if name.startswith("quality")),
+    )
 
     def time_limit_seconds(self) -> int:
         return 300
@@ -35,14 +40,7 @@ class QualityCheck:
 
     def parse(self, output: ToolOutput) -> CheckResult:
         report = read_report(output, self.name, "quality")
-        if output.python_files > 0 and report.files == 0 and not report.findings:
-            raise ToolOutputError(f"it looked at none of {output.python_files} Python files")
-        missing = [finding.message for finding in report.findings if finding.rule == "tool-missing"]
-        status = CheckStatus.ERROR if missing else CheckStatus.FAILED if report.failed else CheckStatus.PASSED
-        notes = [*missing, _measured(report.end), report.note]
-        return CheckResult(
-            self.name, status, report.findings, "; ".join(it for it in notes if it), report.files, cut=report.cut
-        )
+        return result_of(self.name, output, report, _measured(report.end))
 
 
 def _measured(end: Mapping[str, Any]) -> str:

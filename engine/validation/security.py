@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from engine.validation.archive import available
-from engine.validation.program import invocation, read_report
-from engine.validation.validator import CheckResult, CheckStatus, ToolOutput, ToolOutputError
+from engine.validation.program import invocation, read_report, result_of
+from engine.validation.validator import CheckResult, ToolOutput
 
 _SCRIPT: Final = f"where=$tools:$PATH python=$(tool python3) || exit 127\n{invocation('security')}"
 
@@ -60,9 +60,4 @@ class SecurityCheck:
 
     def parse(self, output: ToolOutput) -> CheckResult:
         report = read_report(output, self.name, "security")
-        if output.python_files > 0 and report.files == 0 and not report.findings:
-            raise ToolOutputError(f"it looked at none of {output.python_files} Python files")
-        missing = [finding.message for finding in report.findings if finding.rule == "tool-missing"]
-        status = CheckStatus.ERROR if missing else CheckStatus.FAILED if report.failed else CheckStatus.PASSED
-        note = "; ".join([*missing, *([report.note] if report.note else [])])
-        return CheckResult(self.name, status, report.findings, note, report.files, cut=report.cut)
+        return result_of(self.name, output, report)

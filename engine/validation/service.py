@@ -167,14 +167,15 @@ class ValidationService:
         if selection.names == ():  # no tool has anything to look at
             results = {it.name: CheckResult(it.name, CheckStatus.PASSED, note=NOTHING_TO_CHECK) for it in asked}
         else:
-            kept = {variant: await self._kept(run, variant, selection, limit) for variant in {c.variant for c in asked}}
+            variants = {check.variant for check in asked if not check.writes}
+            kept = {variant: await self._kept(run, variant, selection, limit) for variant in variants}
             for check in asked:
-                store = kept[check.variant]
+                store = kept.get(check.variant)
                 if store is not None and (found := await store.of(check)) is not None:
                     results[check.name] = found
             shares = batches([check for check in asked if check.name not in results])
             for batch in shares:
-                results |= await self._run_batch(batch, run, selection, limit / len(shares), kept[batch[0].variant])
+                results |= await self._run_batch(batch, run, selection, limit / len(shares), kept.get(batch[0].variant))
         return [_refuse_names(results[check.name], selection) for check in asked]
 
     async def _kept(self, run: Run, variant: str, selection: Selection, limit: timedelta) -> Kept | None:

@@ -138,7 +138,8 @@ class Check(Protocol):
 
     @property
     def writes(self) -> bool:
-        """The tool may write into the workspace, and gets a sandbox of its own over a view that forgets it."""
+        """The tool runs the project itself (tests, builds): it may write into the workspace, gets a sandbox of its own
+        over a view that forgets that, and its result is never kept."""
         ...
 
     @property

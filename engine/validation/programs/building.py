@@ -15,29 +15,32 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 
 from engine.validation.programs.looking import Report, arguments_of, done, emit, selected
+from engine.validation.programs.running import end_of, run, script_of_package, temporary
 
-MAX_TAIL_BYTES = 3000
 MAX_SAID_BYTES = 1 << 20
 MAX_PACKAGES = 50
 MAX_MODULES = 2000
+MAX_FAILED = 200
+"""Modules of one package whose failure is told."""
+
 SCRIPTS = {".js", ".jsx", ".ts", ".tsx", ".mjs", ".cjs", ".json"}
 NO_PACKAGES = ("test", "tests", "testing", "docs", "doc", "examples", "benchmarks", "scripts", "setup")
 
 IMPORTER = r"""
 import importlib, json, os, sys, traceback
-top, package, modules, out = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4]
+top, modules, out, most = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 sys.path.insert(0, top)
 root = os.getcwd() + os.sep
 said = os.fdopen(os.open(out, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "w")
+count = failed = 0
 for name in open(modules, encoding="utf-8").read().split():
+    count += 1
     record = {"module": name, "kind": "", "text": "", "file": "", "line": 0, "missing": ""}
     try:
         importlib.import_module(name)
@@ -54,9 +57,12 @@ for name in open(modules, encoding="utf-8").read().split():
         inside = [(os.path.abspath(file), line) for file, line in places if os.path.abspath(file).startswith(root)]
         if inside:
             record["file"], record["line"] = inside[-1][0][len(root):], inside[-1][1]
-    said.write(json.dumps(record) + "\n")
-    said.flush()
-said.write(json.dumps({"whole": True}) + "\n")
+    if record["kind"]:
+        failed += 1
+        if failed <= most:
+            said.write(json.dumps(record) + "\n")
+            said.flush()
+said.write(json.dumps({"whole": True, "count": count, "failed": failed}) + "\n")
 said.flush()
 os._exit(0)
 """
@@ -68,8 +74,7 @@ def main(arguments: list[str]) -> None:
     report = Report()
     files = [os.fsdecode(path)[2:] for path in selected(None, skipped, report)]
     concerned = files if listing is None else [os.fsdecode(path)[2:] for path in selected(listing, skipped, report)]
-    built = 0
-    built += _import_python(files, None if listing is None else set(concerned))
+    built = _import_python(files, None if listing is None else set(concerned), report)
     for builder, commands in _builders(files, concerned):
         built += 1
         for command in commands:
@@ -78,7 +83,7 @@ def main(arguments: list[str]) -> None:
     done(report, built, [])
 
 
-def _import_python(files: Sequence[str], concerned: set[str] | None) -> int:
+def _import_python(files: Sequence[str], concerned: set[str] | None, report: Report) -> int:
     """Import what is in packages that hold one of the files `concerned`, None for all; how many there are."""
     packages: dict[tuple[str, str], list[str]] = {}
     touched = set()
@@ -101,10 +106,16 @@ def _import_python(files: Sequence[str], concerned: set[str] | None) -> int:
             words.pop()
         if all(word.isidentifier() for word in words):
             packages.setdefault((top, inner[0]), []).append(".".join(words))
-    imported = sorted(key for key in packages if key in touched)[:MAX_PACKAGES]
-    for top, package in imported:
-        _import(top, package, packages[top, package][:MAX_MODULES])
-    return len(imported)
+    imported = sorted(key for key in packages if key in touched)
+    if len(imported) > MAX_PACKAGES:
+        report.notes[f"packages beyond the first {MAX_PACKAGES} are not imported"] = len(imported) - MAX_PACKAGES
+    for top, package in imported[:MAX_PACKAGES]:
+        modules = packages[top, package]
+        if len(modules) > MAX_MODULES:
+            more = len(modules) - MAX_MODULES
+            report.notes[f"modules of {package} beyond the first {MAX_MODULES} are not imported"] = more
+        _import(top, package, modules[:MAX_MODULES])
+    return min(len(imported), MAX_PACKAGES)
 
 
 def _import(top: str, package: str, modules: Sequence[str]) -> None:
@@ -113,14 +124,14 @@ def _import(top: str, package: str, modules: Sequence[str]) -> None:
         listing, out = os.path.join(directory, "modules"), os.path.join(directory, "said")
         with open(listing, "w", encoding="utf-8") as stream:
             stream.write("\n".join(modules))
-        code, tail = _run([python, "-c", IMPORTER, os.path.abspath(top), package, listing, out])
-        said = (_end(out, MAX_SAID_BYTES) or "").splitlines()
-    imports = [json.loads(line) for line in said if line.startswith("{") and line.endswith("}")]
-    whole = bool(imports) and imports[-1].get("whole") is True
-    failed = [it for it in imports if it.get("kind")]
-    count = len(imports) - whole
-    emit({"builder": "python", "exit": code if whole else code or 1, "tail": tail, "package": package,
-          "whole": whole, "count": count, "imports": failed[:200]})  # fmt: skip
+        code, tail = run([python, "-c", IMPORTER, os.path.abspath(top), listing, out, str(MAX_FAILED)])
+        said = end_of(out, MAX_SAID_BYTES).splitlines()
+    try:
+        records = [json.loads(line) for line in said]
+    except ValueError:
+        records = []  # a module wrote there, too: nothing of it is known
+    end = records.pop() if records and "whole" in records[-1] else {"whole": False, "count": 0, "failed": 0}
+    emit({"builder": "python", "exit": code, "tail": tail, "package": package, "imports": records, **end})
 
 
 def _builders(files: Sequence[str], concerned: Iterable[str]) -> list[tuple[str, list[list[str]]]]:
@@ -128,7 +139,6 @@ def _builders(files: Sequence[str], concerned: Iterable[str]) -> list[tuple[str,
     endings = {os.path.splitext(name)[1] for name in concerned}
     names = {os.path.basename(name) for name in concerned}
     top = {name for name in files if "/" not in name}
-    target = os.path.join(os.environ["TMPDIR"], "classes")
     found: list[tuple[str, list[list[str]]]] = []
     if "go.mod" in top and (".go" in endings or "go.mod" in names):
         found.append(("go", [["go", "build", "-o", "/dev/null", "./..."]]))
@@ -139,12 +149,8 @@ def _builders(files: Sequence[str], concerned: Iterable[str]) -> list[tuple[str,
         if "pom.xml" in top:
             found.append(("mvn", [["mvn", "--offline", "--quiet", "--batch-mode", "test-compile"]]))
         else:
-            found.append(("javac", [["javac", "-proc:none", "-d", target, *java]]))
-    if (
-        "package.json" in top
-        and _has_build_script()
-        and endings & {".js", ".jsx", ".ts", ".tsx", ".mjs", ".cjs", ".json"}
-    ):
+            found.append(("javac", [["javac", "-proc:none", "-d", temporary("classes"), *java]]))
+    if "package.json" in top and endings & SCRIPTS and script_of_package("build"):
         found.append(("npm", [["npm", "run", "build", "--silent"]]))
     c = [name for name in files if name.endswith(".c")]
     if c and endings & {".c", ".h"}:
@@ -155,52 +161,12 @@ def _builders(files: Sequence[str], concerned: Iterable[str]) -> list[tuple[str,
     return found
 
 
-def _has_build_script() -> bool:
-    try:
-        descriptor = os.open("package.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            scripts = json.loads(stream.read(1 << 20)).get("scripts")
-        return isinstance(scripts, dict) and bool(scripts.get("build"))
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return False
-
-
 def _build(builder: str, command: list[str]) -> bool:
     """Run it and say how it ended; False when it is missing."""
     program = shutil.which(command[0])
     if program is None:
         emit({"builder": builder, "exit": None, "tail": ""})
         return False
-    code, tail = _run([program, *command[1:]])
+    code, tail = run([program, *command[1:]])
     emit({"builder": builder, "exit": code, "tail": tail})
     return True
-
-
-def _run(command: list[str]) -> tuple[int, str]:
-    temporary = os.environ["TMPDIR"]
-    said = os.path.join(temporary, "built")
-    more = {"GOPROXY": "off", "CARGO_TARGET_DIR": os.path.join(temporary, "target")}
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-    with open(said, "wb") as out:
-        ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env={**environment, **more},
-            check=False, preexec_fn=_files_of_any_size,
-        )  # fmt: skip
-    return ended.returncode, _end(said, MAX_TAIL_BYTES) or ""
-
-
-def _files_of_any_size() -> None:
-    """The driver bounds a tool's own output; what a build writes is its own."""
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-
-
-def _end(path: str, most: int) -> str | None:
-    """The last `most` bytes of a regular file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as stream:
-        stream.seek(max(0, os.fstat(descriptor).st_size - most))
-        return stream.read(most).decode("utf-8", "replace")

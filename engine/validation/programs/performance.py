@@ -6,10 +6,7 @@ least.
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-import traceback
+from functools import partial
 
 from engine.validation.programs import performance_javascript, performance_python, python_source
 from engine.validation.programs.looking import Report, arguments_of, at_hand, done, read, selected
@@ -23,22 +20,7 @@ MAX_KEPT = 20_000
 
 
 def main(arguments: list[str]) -> None:
-    skipped, listing = arguments_of(arguments)
-    failed: list[str] = []
-    python_source.with_room(threading.Thread(target=guarded, args=(skipped, listing, failed)))
-    if failed:
-        sys.stderr.write(failed[0])
-        sys.stdout.flush()
-        os._exit(1)
-
-
-def guarded(skipped: frozenset[bytes], listing: str | None, failed: list[str]) -> None:
-    """Run in a thread; a crash must end the process as one."""
-    try:
-        look(skipped, listing)
-    except BaseException:
-        failed.append(traceback.format_exc())
-        raise
+    python_source.with_room(partial(look, *arguments_of(arguments)))
 
 
 def look(skipped: frozenset[bytes], listing: str | None) -> None:

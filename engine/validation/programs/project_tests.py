@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
 
 from engine.validation.programs.looking import Report, arguments_of, done, emit, selected
+from engine.validation.programs.running import MAX_TEXT_BYTES, end_of, run, script_of_package, temporary
 
-MAX_TAIL_BYTES = 3000
-MAX_JUNIT_BYTES = 2 << 20
+MAX_JUNIT_BYTES = 3 << 20
+"""As JSON. A check may print 4 MiB in all."""
+
 SETTINGS = (("pyproject.toml", "[tool.pytest"), ("tox.ini", "[pytest]"), ("setup.cfg", "[tool:pytest]"))
 NO_TEST = 'echo "Error: no test specified" && exit 1'
 """What `npm init` writes where there are no tests."""
@@ -36,11 +37,11 @@ def main(arguments: list[str]) -> None:
     tests = [path for path in selected(listing if only else None, skipped, report) if _is_test(path)]
     ran = 0
     if tests or (not only and _has_pytest_settings()):
-        _run("pytest", [_program("python3"), "-m", "pytest"], _pytest_words(only), len(tests))
+        _run("pytest", [_program("python3"), "-m", "pytest"], _pytest_words(only))
         ran += 1
     if not only:
         for runner, command in _others():
-            _run(runner, [_program(command[0]), *command[1:]], [], 0)
+            _run(runner, [_program(command[0]), *command[1:]], [])
             ran += 1
     done(report, len(tests) if tests else ran, [])
 
@@ -62,15 +63,11 @@ def _is_test(path: bytes) -> bool:
 
 
 def _has_pytest_settings() -> bool:
-    return os.path.isfile("pytest.ini") or any(section in _text(name) for name, section in SETTINGS)
+    return os.path.isfile("pytest.ini") or any(section in end_of(name, MAX_TEXT_BYTES) for name, section in SETTINGS)
 
 
 def _others() -> Iterator[tuple[str, list[str]]]:
-    try:
-        scripts = json.loads(_text("package.json") or "{}").get("scripts", {})
-        script = scripts.get("test", "") if isinstance(scripts, dict) else ""
-    except (ValueError, AttributeError, RecursionError):
-        script = ""
+    script = script_of_package("test")
     if script and script != NO_TEST:
         yield "npm", ["npm", "test", "--silent"]
     if os.path.isfile("go.mod"):
@@ -79,75 +76,33 @@ def _others() -> Iterator[tuple[str, list[str]]]:
         yield "cargo", ["cargo", "test", "--offline", "--quiet"]
 
 
-def _text(name: str) -> str:
-    """The text of a regular file at the top, "" when there is none."""
-    try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    with os.fdopen(descriptor, "rb") as stream:
-        return stream.read(1 << 20).decode("utf-8", "replace") if os.path.isfile(name) else ""
-
-
 def _program(name: str) -> str:
     """Its path, as the driver's PATH has it: without what is inside the workspace. "" when it is missing."""
     return shutil.which(name) or ""
 
 
-def _report_path() -> str:
-    return os.path.join(os.environ["TMPDIR"], "junit.xml")
-
-
 def _pytest_words(only: list[str]) -> list[str]:
     words = ["-q", "--tb=short", "-p", "no:cacheprovider", "-o", "junit_family=xunit1"]
-    return [*words, "--junitxml=" + _report_path(), "--", *only] if only else [*words, "--junitxml=" + _report_path()]
+    return [*words, "--junitxml=" + temporary("junit.xml"), *(["--", *only] if only else [])]
 
 
-def _run(runner: str, command: list[str], words: list[str], files: int) -> None:
+def _run(runner: str, command: list[str], words: list[str]) -> None:
     """Run it to its end, and say how it ended."""
     if not command[0] or (runner == "pytest" and not _has_pytest(command[0])):
-        emit({"runner": runner, "exit": None, "tail": "", "junit": None, "files": files})
+        emit({"runner": runner, "exit": None, "tail": "", "junit": None})
         return
-    said = os.path.join(os.environ["TMPDIR"], "said")
-    more = {"GOPROXY": "off", "GOFLAGS": "-mod=mod", "CARGO_TARGET_DIR": os.path.join(os.environ["TMPDIR"], "target")}
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-    if os.path.isdir("src"):
-        more["PYTHONPATH"] = os.path.abspath("src")  # as it is where the project is installed for work on it
-    with open(said, "wb") as out:
-        ended = subprocess.run(
-            [*command, *words],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**environment, **more},
-            check=False,
-            preexec_fn=_files_of_any_size,
-        )
-    junit = _end(_report_path(), MAX_JUNIT_BYTES, whole=True) if runner == "pytest" else None
-    tail = _end(said, MAX_TAIL_BYTES) or ""
-    emit({"runner": runner, "exit": ended.returncode, "tail": tail, "junit": junit, "files": files})
+    # As it is where the project is installed to be worked on.
+    more = {"PYTHONPATH": os.path.abspath("src")} if os.path.isdir("src") else {}
+    code, tail = run([*command, *words], more)
+    emit({"runner": runner, "exit": code, "tail": tail, "junit": _junit() if runner == "pytest" else None})
+
+
+def _junit() -> str | None:
+    """The report; None when there is none, or more of it than can be handed over."""
+    text = end_of(temporary("junit.xml"), MAX_JUNIT_BYTES + 1)
+    return text if text and len(json.dumps(text)) <= MAX_JUNIT_BYTES else None
 
 
 def _has_pytest(python: str) -> bool:
     words = [python, "-I", "-c", "import importlib.util as u, sys; sys.exit(u.find_spec('pytest') is None)"]
     return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode == 0
-
-
-def _files_of_any_size() -> None:
-    """The driver bounds a tool's own output; what tests write is theirs."""
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-
-
-def _end(path: str, most: int, *, whole: bool = False) -> str | None:
-    """The last `most` bytes of a file; whole: None when there are more."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as stream:
-        size = os.fstat(descriptor).st_size
-        if whole and size > most:
-            return None
-        stream.seek(max(0, size - most))
-        return stream.read(most).decode("utf-8", "replace")

@@ -6,11 +6,14 @@ Comments `# nosec` and `# noqa` are known, with names of rules or without.
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
 import threading
 import tokenize
+import traceback
 import warnings
+from collections.abc import Callable
 from io import BytesIO
 
 RECURSION = 12_000
@@ -52,11 +55,28 @@ def what_is_silenced(match: re.Match[str]) -> frozenset[str]:
     return named or EVERYTHING
 
 
-def with_room(work: threading.Thread) -> None:
-    """Run with a stack on which deep nesting is an exception of Python, not the end of the process."""
+def with_room(look: Callable[[], None]) -> None:
+    """Run `look` with a stack on which deep nesting is an exception of Python, not the end of the process.
+
+    It runs in a thread; its crash ends the process as one.
+    """
+    failed: list[str] = []
+
+    def guarded() -> None:
+        try:
+            look()
+        except BaseException:
+            failed.append(traceback.format_exc())
+            raise
+
     threading.stack_size(STACK_BYTES)
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(RECURSION)
+    work = threading.Thread(target=guarded)
     work.start()
     work.join()
     sys.setrecursionlimit(before)
+    if failed:
+        sys.stderr.write(failed[0])
+        sys.stdout.flush()
+        os._exit(1)

@@ -7,17 +7,16 @@ only some files are named, the others are read too, for what they have in common
 
 from __future__ import annotations
 
-import ast
 import gc
 import os
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterable
 
 from engine.validation.programs import quality_findings, quality_silences, quality_style
 from engine.validation.programs.javascript_tree import UnparsableError
 from engine.validation.programs.looking import Report, arguments_of, at_hand, done, read, selected, walk
+from engine.validation.programs.python_source import parsed
 from engine.validation.programs.quality_clones import Clones
 from engine.validation.programs.quality_findings import WARNING, Found
 from engine.validation.programs.quality_grammars import SUFFIXES
@@ -185,16 +184,6 @@ class Quality:
                 category="quality",
                 subject=it.subject or it.rule,
             )
-
-
-def parsed(data: bytes) -> ast.Module | None:
-    """The tree of a file; None when there is none to be had."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(data)
-        except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
-            return None
 
 
 def left_alone(data: bytes, path: bytes) -> bool:

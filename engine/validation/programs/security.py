@@ -9,9 +9,6 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import sys
-import threading
-import traceback
 from functools import partial
 from typing import Callable, NamedTuple
 
@@ -45,23 +42,7 @@ MAX_CONTEXT = 4_000
 
 
 def main(arguments: list[str]) -> None:
-    skipped, listing = arguments_of(arguments)
-    failed: list[str] = []
-    work = threading.Thread(target=guarded, args=(skipped, listing, failed))
-    python_source.with_room(work)
-    if failed:
-        sys.stderr.write(failed[0])
-        sys.stdout.flush()
-        os._exit(1)
-
-
-def guarded(skipped: frozenset[bytes], listing: str | None, failed: list[str]) -> None:
-    """Run in a thread; a crash must end the process as one."""
-    try:
-        look(skipped, listing)
-    except BaseException:
-        failed.append(traceback.format_exc())
-        raise
+    python_source.with_room(partial(look, *arguments_of(arguments)))
 
 
 def look(skipped: frozenset[bytes], listing: str | None) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.validation.programs.looking import Report
 
@@ -27,6 +27,15 @@ def findings(check: Check, data: bytes, name: str) -> list[dict[str, Any]]:
     with redirect_stdout(out):
         check(data, name.encode(), Report())
     return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+class Sample(NamedTuple):
+    """A file of a corpus. bad: it expects findings; else it is a fixed twin."""
+
+    group: str
+    name: str
+    bad: bool
+    text: str
 
 
 @dataclass
@@ -58,28 +67,40 @@ def scores(
 
     fill: makes a file's text of what is stored, for samples that must not be stored as they are.
     """
+
+    def found(text: str, name: str) -> set[tuple[int, str]]:
+        told = findings(check, fill(text).encode(), name)
+        return {(it["line"], it["rule"]) for it in told if it["severity"] != "info"}
+
+    return scores_of(samples(CORPUS / group), found, known_misses)
+
+
+def scores_of(
+    given: Iterable[Sample],
+    look: Callable[[str, str], set[tuple[int, str]]],
+    known_misses: frozenset[str] = frozenset(),
+) -> dict[str, Score]:
+    """For each group of samples. look: the lines and rules that are found in a text of this name."""
     made: dict[str, Score] = defaultdict(Score)
-    for path, name in files(CORPUS / group):
-        score = made[path.relative_to(CORPUS / group).parts[0]]
-        bad = path.name.startswith("bad")
-        score.bad += bad
-        score.good += not bad
-        text = path.read_text()
-        wanted = {(number, rule) for number, line in enumerate(text.split("\n"), 1) for rule in rules(line)}
-        found = {
-            (it["line"], it["rule"]) for it in findings(check, fill(text).encode(), name) if it["severity"] != "info"
-        }
-        assert bool(wanted) == bad, f"{name}: a bad file expects something, a good one nothing"
+    for it in given:
+        score = made[it.group]
+        score.bad += it.bad
+        score.good += not it.bad
+        wanted = {(number, rule) for number, line in enumerate(it.text.split("\n"), 1) for rule in rules(line)}
+        found = look(it.text, it.name)
+        assert bool(wanted) == it.bad, f"{it.name}: a bad file expects something, a good one nothing"
         score.hits += len(wanted & found)
-        score.missed += [it for it in said(name, wanted - found) if it not in known_misses]
-        score.false += [it for it in said(name, found - wanted) if it not in known_misses]
+        score.missed += [place for place in said(it.name, wanted - found) if place not in known_misses]
+        score.false += [place for place in said(it.name, found - wanted) if place not in known_misses]
     return dict(made)
 
 
-def files(root: Path) -> Iterator[tuple[Path, str]]:
+def samples(root: Path) -> Iterator[Sample]:
+    """Of every directory in `root`, which is a group."""
     for path in sorted(root.rglob("*.*")):
         if path.is_file():
-            yield path, str(path.relative_to(root))
+            name = path.relative_to(root)
+            yield Sample(name.parts[0], str(name), path.name.startswith("bad"), path.read_text())
 
 
 def rules(line: str) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.validation.validator import CheckResult, CheckStatus
+from tests.conformance.validator_suite import ValidatorSuite
 from tests.unit.engine.validation.local_sandbox import MINUTE, Bench
 
 
@@ -119,7 +120,7 @@ async def test_builders_run_where_their_files_are_and_their_faults_have_places(
 
 
 async def test_a_script_that_builds_is_run_by_npm_and_a_missing_builder_is_an_error(
-    bench: Bench, builders: Path
+    bench: Bench, builders: Path, tmp_path: Path
 ) -> None:
     bench.file("package.json", '{"scripts": {"build": "tsc"}}')
     bench.file("a.ts")
@@ -129,7 +130,16 @@ async def test_a_script_that_builds_is_run_by_npm_and_a_missing_builder_is_an_er
     assert (await result_of(bench)).note == "nothing to check: nothing to build"
     bench.file("pom.xml")
     bench.file("A.java")
-    bench.run.path = f"{bench.tools}:/usr/bin:/bin"
-    if not any((Path(place) / "mvn").exists() for place in ("/usr/bin", "/bin")):
-        result = await result_of(bench)
-        assert (result.status, [it.rule for it in result.findings]) == (CheckStatus.ERROR, ["tool-missing"])
+    bench.run.path = f"{bench.tools}:{ValidatorSuite.path_without_tools(tmp_path)}"
+    result = await result_of(bench)
+    assert (result.status, [it.rule for it in result.findings]) == (CheckStatus.ERROR, ["tool-missing"])
+
+
+async def test_what_is_beyond_the_bounds_is_told(bench: Bench) -> None:
+    for number in range(51):
+        bench.file(f"p{number:02}/__init__.py")
+    for number in range(201):
+        bench.file(f"p00/m{number}.py", "raise ValueError\n")
+    result = await result_of(bench)
+    assert (len(result.findings), result.cut) == (200, True)
+    assert "packages beyond the first 50 are not imported" in result.note

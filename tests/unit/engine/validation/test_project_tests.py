@@ -10,6 +10,7 @@ from engine.plan.settings import FindingPolicy
 from engine.validation.driver import batches
 from engine.validation.service import CHECKS
 from engine.validation.validator import CheckResult, CheckStatus
+from tests.conformance.validator_suite import ValidatorSuite
 from tests.unit.engine.validation.local_sandbox import MINUTE, Bench
 
 FAILS = "def test_it():\n    assert [1, 2] == [1, 3]\n"
@@ -130,7 +131,7 @@ async def test_a_missing_pytest_is_an_error_not_a_pass(tested: Bench, runners: P
     ],
 )
 async def test_other_runners_run_where_their_files_are(
-    tested: Bench, runners: Path, file: str, text: str, name: str, words: str
+    tested: Bench, runners: Path, tmp_path: Path, file: str, text: str, name: str, words: str
 ) -> None:
     tested.file(file, text)
     runner(runners, name, "exit 3")
@@ -139,10 +140,8 @@ async def test_other_runners_run_where_their_files_are(
     assert result.findings[0].message == f"{name} ended with exit code 3\n{words}"
     runner(runners, name, "exit 0")
     assert (await result_of(tested)).status is CheckStatus.PASSED
-    (runners / name).unlink()
-    tested.run.path = f"{tested.tools}:/usr/bin:/bin"
-    if not any((Path(place) / name).exists() for place in tested.run.path.split(":")):
-        assert [it.rule for it in (await result_of(tested)).findings] == ["tool-missing"]
+    tested.run.path = f"{tested.tools}:{ValidatorSuite.path_without_tools(tmp_path)}"
+    assert [it.rule for it in (await result_of(tested)).findings] == ["tool-missing"]
 
 
 @pytest.mark.parametrize(

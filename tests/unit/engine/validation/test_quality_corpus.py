@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.unit.engine.validation.quality_run import findings
-from tests.unit.engine.validation.security_corpus import Score, files, rules, said, table
+from tests.unit.engine.validation.security_corpus import Sample, Score, samples, scores_of, table
 
 CORPUS = Path(__file__).parents[3] / "corpus" / "quality"
 EVERYWHERE = {
@@ -16,6 +17,18 @@ EVERYWHERE = {
     "too-many-parameters",
 }  # fmt: skip
 PYTHON_ONLY = {"maintainability", "missing-docstring", "naming"}
+TABLES = {
+    "c": ("c", "//", "static const int table[] = {", "};"),
+    "go": ("go", "//", "package sample\nvar table = []int{", "}"),
+    "java": ("java", "//", "final class Sample {\n    static final int[] TABLE = {", "    };\n}"),
+    "javascript": ("js", "//", "const TABLE = [", "];"),
+    "jsx": ("tsx", "//", "export const TABLE = [", "];"),
+    "python": ("py", "#", "TABLE = [", "]"),
+    "rust": ("rs", "//", "pub const TABLE: &[i64] = &[", "];"),
+    "typescript": ("ts", "//", "export const TABLE = [", "];"),
+}
+"""Of each language: the end of a name, how a comment begins, and what stands before and after a table."""
+
 LANGUAGES = {"c", "go", "java", "javascript", "jsx", "python", "rust", "typescript"}
 
 
@@ -24,31 +37,35 @@ def _no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def long_files() -> Iterator[Sample]:
+    """Files of numbers, one with more lines than a file may have and one with fewer."""
+    for language, (name, comment, before, after) in TABLES.items():
+        for bad in (True, False):
+            head = f"{comment} expect: too-long-file\n" if bad else ""
+            rows = "".join(f"    {number * 37},\n" for number in range(1000 if bad else 900))
+            made = f"too-long-file/{language}/{'bad' if bad else 'good'}.{name}"
+            yield Sample("too-long-file", made, bad, f"{head}{before}\n{rows}{after}\n")
+
+
+def found(text: str, name: str) -> set[tuple[int, str]]:
+    """Docstrings are only worth knowing, and count where they are the rule that is tried."""
+    records, _, quality = findings({name: text})
+    assert not quality.missing
+    told = {"warning", "error"} | ({"info"} if name.startswith("missing-docstring/") else set())
+    return {(it["line"], it["rule"]) for it in records if it["severity"] in told}
+
+
 def scores() -> dict[str, Score]:
     """By rule."""
-    made: dict[str, Score] = defaultdict(Score)
-    for path, name in files(CORPUS):
-        rule = path.relative_to(CORPUS).parts[0]
-        bad = path.name.startswith("bad")
-        made[rule].bad += bad
-        made[rule].good += not bad
-        text = path.read_text()
-        wanted = {(number, it) for number, line in enumerate(text.split("\n"), 1) for it in rules(line)}
-        assert bool(wanted) == bad, f"{name}: a bad file expects something, a good one nothing"
-        counts = {"warning", "error"} | ({"info"} if rule == "missing-docstring" else set())
-        records, _, quality = findings({name: text})
-        assert not quality.missing
-        found = {(it["line"], it["rule"]) for it in records if it["severity"] in counts}
-        if rule == "maintainability":
-            wanted = {it for it in wanted if it[1] != "missing-docstring"}
-        made[rule].hits += len(wanted & found)
-        made[rule].missed += said(name, wanted - found)
-        made[rule].false += said(name, found - wanted)
-    return dict(made)
+    return scores_of([*samples(CORPUS), *long_files()], found)
 
 
 def test_every_rule_has_samples_in_every_language_it_is_for() -> None:
-    there = {(it.parent.name, it.name) for it in CORPUS.glob("*/*") if list(it.glob("bad*")) and list(it.glob("good*"))}
+    pairs: dict[tuple[str, str], set[bool]] = defaultdict(set)
+    for it in (*samples(CORPUS), *long_files()):
+        rule, language, _ = it.name.split("/")
+        pairs[rule, language].add(it.bad)
+    there = {place for place, kinds in pairs.items() if len(kinds) == 2}
     wanted = {(rule, language) for rule in EVERYWHERE for language in LANGUAGES}
     assert there == wanted | {(rule, "python") for rule in PYTHON_ONLY}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.plan.settings import FailOn, FindingPolicy
+from engine.validation import cache
 from engine.validation.cache import AS_BEFORE, DirectoryCache, NoCache, ResultCache, read_identity
 from engine.validation.finding import Applicability, Edit, Finding, Fix, Severity
 from engine.validation.service import ValidationService
@@ -25,6 +26,7 @@ FOUND = Finding(
     category="lint",
     file="a\udcff.py",
     line=3,
+    subject="what it is about",
     fix=Fix((Edit(1, 1, 2, 1, "é"),), Applicability.SAFE, "remove it"),
 )
 RESULT = CheckResult("lint", CheckStatus.FAILED, (FOUND,), "a note", 7, Severity.INFO, cut=True)
@@ -121,7 +123,7 @@ async def test_another_image_and_another_selection_are_other_questions(kept: Kep
     await kept.ran("lint")
     assert await kept.ran("lint", paths=("b.py",)) == 1
     assert kept.report.ok
-    assert await kept.ran("lint", changed=[b"b.py"]) in (0, 1)
+    assert await kept.ran("lint", changed=[b"b.py"]) == 0
     assert kept.report.ok
     kept.run.image = "sha256:b"
     assert await kept.ran("lint") == 1
@@ -146,6 +148,36 @@ async def test_a_check_without_an_answer_is_asked_again(fake: Bench, tmp_path: P
     assert kept.report.results[0].status is CheckStatus.ERROR
     assert await kept.ran("lint") == 1
     assert not list(kept.directory.glob("*"))
+
+
+@pytest.mark.parametrize("check", ["test", "compile"])
+async def test_what_runs_the_project_itself_is_asked_each_time_and_nothing_is_read_for_it(
+    kept: Kept, check: str
+) -> None:
+    kept.bench.run.path = f"{kept.bench.tools}:{kept.bench.run.path}"
+    kept.bench.file("own/__init__.py")
+    kept.bench.file("own/test_a.py", "def test_it():\n    pass\n")
+    for _ in range(2):
+        await kept.ran(check)
+        assert kept.report.ok
+    assert len(kept.bench.run.requests) == 2
+    assert await kept.ran(check, "syntax") == 2
+    assert await kept.ran(check, "syntax") == 1
+
+
+async def test_another_version_of_what_reads_the_output_asks_again(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    await kept.ran("lint")
+    monkeypatch.setattr(cache, "_CODE", "another")
+    assert await kept.ran("lint") == 1
+
+
+async def test_fingerprints_of_what_was_kept_are_the_same(kept: Kept) -> None:
+    kept.bench.file("b.py", "def f(x):\n" + "".join(" " * it + "if x:\n" for it in range(4, 14)) + " " * 14 + "x()\n")
+    await kept.ran("quality")
+    first = [it.fingerprint for it in kept.report.findings]
+    assert any(it.endswith("-error") for it in first)
+    assert await kept.ran("quality") == 0
+    assert [it.fingerprint for it in kept.report.findings] == first
 
 
 async def test_a_run_that_does_not_tell_its_image_keeps_nothing(kept: Kept) -> None:
@@ -173,19 +205,19 @@ async def test_a_planted_tar_is_not_asked(kept: Kept) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"check": "lint"}', "\0" * 100])
 def test_what_cannot_be_read_counts_as_not_kept_and_goes(tmp_path: Path, text: str) -> None:
-    cache = DirectoryCache(tmp_path)
+    kept = DirectoryCache(tmp_path)
     (tmp_path / "k").write_text(text)
-    assert cache.get("k") is None
+    assert kept.get("k") is None
     assert not (tmp_path / "k").exists()
 
 
 def test_the_least_used_go_first(tmp_path: Path) -> None:
-    cache = DirectoryCache(tmp_path, entries=3)
+    kept = DirectoryCache(tmp_path, entries=3)
     for number, key in enumerate(("a", "b", "c")):
-        cache.put(key, RESULT)
+        kept.put(key, RESULT)
         os.utime(tmp_path / key, (number, number))
-    assert cache.get("a") == RESULT
-    cache.put("d", RESULT)
+    assert kept.get("a") == RESULT
+    kept.put("d", RESULT)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "c", "d"]
 
 
@@ -197,9 +229,9 @@ def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_written_is_no_fault_of_the_check(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    cache = DirectoryCache(tmp_path / "file")
-    cache.put("k", RESULT)
-    assert cache.get("k") is None
+    kept = DirectoryCache(tmp_path / "file")
+    kept.put("k", RESULT)
+    assert kept.get("k") is None
 
 
 @pytest.fixture(params=["nothing", "directory"])

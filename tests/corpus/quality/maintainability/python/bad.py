@@ -1,4 +1,4 @@
-# expect: maintainability, missing-docstring
+# expect: maintainability
 if (f77 + g333 // (a259 - d19)) < (d322 & a295) + -c148 | g73 and b288 - a316 in (h185 * e127):
     x0 = -(e268 ^ h175) * -g84 + f77 + (f304 + h296 & h356 * b31) * (-b252 + a111 | (g254 ^ b85) << (g183 * g118) + d337 * d6)
 if -(g203 - g201) + -d34 | d225 < ((b186 // a36) ^ e177 + f242) and -b383 + f379 == -d270 | f75:
