@@ -161,10 +161,10 @@ def test_a_controller_that_stood_still_enforces_a_time_limit_late_and_once(bench
 
 
 def test_a_command_that_ended_while_the_controller_stood_still_has_succeeded(bench: CommandBench) -> None:
-    running = bench.begin("run", "-", "--json", stdin=SLEEPER.replace("timeout: 20s", "timeout: 3s"))
+    running = bench.begin("run", "-", "--json", stdin=SLEEPER.replace("timeout: 20s", "timeout: 5s"))
     running.until("slow (command)")
     running.process.send_signal(signal.SIGSTOP)
-    running.for_another(5)
+    running.for_another(7)
     running.process.send_signal(signal.SIGCONT)
     code, stdout = running.ended()
     slow = json.loads(stdout)["steps"][1]
